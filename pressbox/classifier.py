@@ -1,0 +1,140 @@
+"""The model as special_k sees it: plain arrays, labels and parameters, and what they predict.
+
+No attribute is a pickle. special_k stores each under its own name, as JSON or .npy, and the
+scikit-learn objects are built anew from them, so that a model outlives scikit-learn's releases.
+Importing this module registers the ``npy`` serializer, without which special_k cannot read it.
+"""
+
+import hashlib
+import io
+from functools import cached_property
+
+import numpy as np
+from special_k import REGISTRY, SerializableModel
+from special_k.exceptions import ModelValidationError
+from special_k.serializers.base import BaseIO
+
+# Probabilities of a model that is intact agree with those it was sealed with to this many digits.
+PROBE_DIGITS = 6
+
+
+class NpyIO(BaseIO):
+    """A numeric array in NumPy's .npy format; object arrays, which would be pickles, are refused."""
+
+    @staticmethod
+    def _serialize_to_stream(item, stream):
+        np.lib.format.write_array(stream, item, version=(1, 0), allow_pickle=False)
+
+    @staticmethod
+    def _deserialize_from_stream(stream):
+        # From memory: NumPy would take special_k's stream for a file of the system.
+        return np.lib.format.read_array(io.BytesIO(stream.read()), allow_pickle=False)
+
+
+if "npy" not in REGISTRY.available_serializers:
+    REGISTRY.register_serializer("npy", NpyIO)
+
+
+class SportClassifier(SerializableModel):
+    """Says which label a text has.
+
+    vocabulary: list of n_terms strings, in the order of the columns.
+    idf: float64 array (n_terms,), the weight of each term.
+    coefficients: float64 array (n_classes, n_terms), or (1, n_terms) for two classes.
+    intercepts: float64 array (n_classes,) or (1,).
+    parameters: JSON object: ``labels``, and what the ``vectorizer`` was made with.
+    probes: JSON list of {text, probabilities}, recomputed by ``validate_model``.
+    statement: JSON object, where the model comes from (see provenance.py); no part of the payload.
+    """
+
+    def __init__(self, vocabulary, idf, coefficients, intercepts, parameters, probes=()):
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.idf = idf
+        self.coefficients = coefficients
+        self.intercepts = intercepts
+        self.parameters = parameters
+        self.probes = list(probes)
+        self.statement = {}
+
+    @property
+    def custom_serialization(self):
+        return {
+            "vocabulary": ("json", "vocabulary.json"),
+            "idf": ("npy", "idf.npy"),
+            "coefficients": ("npy", "coefficients.npy"),
+            "intercepts": ("npy", "intercepts.npy"),
+            "parameters": ("json", "parameters.json"),
+            "probes": ("json", "probes.json"),
+            "statement": ("json", "statement.json"),
+        }
+
+    @property
+    def labels(self) -> list[str]:
+        return self.parameters["labels"]
+
+    @cached_property
+    def _vectorizer(self):
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        parameters = dict(self.parameters["vectorizer"])
+        if "ngram_range" in parameters:
+            parameters["ngram_range"] = tuple(parameters["ngram_range"])
+        vectorizer = TfidfVectorizer(**parameters, vocabulary=self.vocabulary)
+        vectorizer.idf_ = self.idf
+        return vectorizer
+
+    def predict_proba(self, texts) -> np.ndarray:
+        """The probability of each label, in the order of ``labels``: (n_texts, n_classes)."""
+        scores = self._vectorizer.transform(texts) @ self.coefficients.T + self.intercepts
+        if len(self.labels) == 2:
+            scores = np.hstack([np.zeros_like(scores), scores])
+        # Softmax; two classes with one row of coefficients are the same with a row of zeros.
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
+
+    def predict(self, texts) -> np.ndarray:
+        """The likeliest label of each text: (n_texts,) of str."""
+        return np.array(self.labels)[self.predict_proba(texts).argmax(axis=1)]
+
+    def validate_model(self):
+        """Raise ModelValidationError unless shapes fit and the probes come out as when sealed."""
+        terms, rows = len(self.vocabulary), len(self.intercepts)
+        classes = len(self.labels)
+        if (
+            self.idf.shape != (terms,)
+            or self.coefficients.shape != (rows, terms)
+            or rows != (1 if classes == 2 else classes)
+        ):
+            raise ModelValidationError("the arrays of the model do not fit each other")
+        if not self.probes:
+            raise ModelValidationError("the model has no probes to be validated with")
+        expected = np.array([probe["probabilities"] for probe in self.probes])
+        found = self.predict_proba([probe["text"] for probe in self.probes])
+        if not np.allclose(found, expected, rtol=0, atol=10.0**-PROBE_DIGITS):
+            raise ModelValidationError("the model does not predict what it did when it was sealed")
+
+    def __getstate__(self):
+        # Only special_k's placeholders are pickled, never what was built from the attributes.
+        return {name: vars(self)[name] for name in self.custom_serialization}
+
+
+def payload(model) -> dict[str, bytes]:
+    """The files that make up the model's behaviour, as special_k stores them, by name."""
+    files = {}
+    for attribute, (serializer, name) in model.custom_serialization.items():
+        if attribute != "statement":
+            io = REGISTRY.get_serializer_by_name(serializer)
+            stream = io.to_verifiable_stream(getattr(model, attribute))[0]
+            stream.seek(0)
+            files[name] = stream.read()
+    return files
+
+
+def payload_digest(files: dict[str, bytes]) -> str:
+    """``sha256:<hex>`` over the names, lengths and bytes of the files, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{len(files[name])}\0".encode())
+        digest.update(files[name])
+    return f"sha256:{digest.hexdigest()}"

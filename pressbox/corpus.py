@@ -1,0 +1,266 @@
+"""Where texts and labels come from: the embedded corpus, 20 Newsgroups, a folder or a table.
+
+A source gives rows; rows become a ``Corpus`` with a part to train on and a part to evaluate on.
+Both parts are in an order that depends on their contents alone, so that shuffled input gives the
+same model.
+"""
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pressbox.errors import PressboxError, UsageError, note
+
+ROOT = Path(__file__).resolve().parent.parent
+EMBEDDED = ROOT / "corpus" / "newsroom.jsonl"
+NEWSGROUPS = ("rec.sport.baseball", "rec.sport.hockey")
+# One row in so many is held out of a source that has no test part of its own.
+HELD_OUT = 5
+LONGEST_LINE = 4 << 20  # bytes
+
+Row = tuple[str, str]  # text, label
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts and labels, to train on and to evaluate on.
+
+    ``train`` and ``test`` are tuples of (text, label), sorted. ``digest`` is ``sha256:<hex>`` over
+    both, whatever the format and the order they came in.
+    """
+
+    source: str
+    train: tuple[Row, ...]
+    test: tuple[Row, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        return sorted({label for _, label in self.train})
+
+    @property
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for part in (self.train, self.test):
+            digest.update(json.dumps(part, separators=(",", ":")).encode() + b"\n")
+        return f"sha256:{digest.hexdigest()}"
+
+
+def load_corpus(source: str = "newsroom") -> Corpus:
+    """Load ``newsroom``, ``newsgroups``, a folder in load_files layout, or a .csv, .jsonl, .parquet.
+
+    Raises UsageError if there is no such source, PressboxError if it holds no usable corpus.
+    """
+    if source == "newsroom":
+        train, test = list(_jsonl(EMBEDDED)), None
+    elif source == "newsgroups":
+        train, test = _newsgroups("train"), _newsgroups("test")
+    else:
+        train, test = _from_path(Path(source))
+        source = Path(source).resolve().name
+    train = _cleaned(train, source)
+    if test is None:
+        train, test = _hold_out(train)
+    else:
+        test = _cleaned(test, source)
+        if not test:
+            raise PressboxError(
+                f"the test part of {source} is empty", "fill it, or leave it away altogether"
+            )
+    _check(train, source)
+    return Corpus(source, tuple(sorted(train)), tuple(sorted(test)))
+
+
+def _cleaned(rows: Iterable[Row], source: str) -> list[Row]:
+    cleaned = []
+    for text, label in rows:
+        if not isinstance(text, str) or not isinstance(label, str):
+            raise PressboxError(
+                f"{source}, row {len(cleaned) + 1}: text and label have to be strings",
+                "repair or remove the row",
+            )
+        if not label.strip():
+            raise PressboxError(
+                f"{source}, row {len(cleaned) + 1} has no label", "label it or remove it"
+            )
+        cleaned.append((text, label.strip()))
+    return cleaned
+
+
+def _check(train: list[Row], source: str) -> None:
+    if not train:
+        raise PressboxError(f"{source} holds no texts", "give a source with some")
+    counts = Counter(label for _, label in train)
+    if len(counts) < 2:
+        raise PressboxError(
+            f"{source} has one label only ({next(iter(counts))})",
+            "a classifier needs at least two to tell apart",
+        )
+    label, count = min(counts.items(), key=lambda item: (item[1], item[0]))
+    if count < 2:
+        raise PressboxError(
+            f"label {label!r} of {source} has a single text to train on",
+            "add texts to it or remove it",
+        )
+
+
+def _hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """Split by the digest of each row: stratified, and the same for any order of the rows."""
+    by_label: dict[str, list[Row]] = {}
+    for row in rows:
+        by_label.setdefault(row[1], []).append(row)
+    train, test = [], []
+    for members in by_label.values():
+        members.sort(key=lambda row: (hashlib.sha256(row[0].encode()).digest(), row))
+        held_out = len(members) // HELD_OUT
+        test += members[:held_out]
+        train += members[held_out:]
+    return train, test
+
+
+def _newsgroups(subset: str) -> list[Row]:
+    from sklearn.datasets import fetch_20newsgroups
+
+    home = os.environ.get("PRESSBOX_DATA_HOME") or ROOT / ".cache" / "scikit_learn_data"
+    try:
+        bunch = fetch_20newsgroups(data_home=home, subset=subset, categories=NEWSGROUPS)
+    except OSError as error:
+        raise PressboxError(
+            f"20 Newsgroups could not be fetched into {home} ({error})",
+            "it is downloaded once: try where there is a network, or copy that folder from there",
+        ) from error
+    return [
+        (text, bunch.target_names[target])
+        for text, target in zip(bunch.data, bunch.target, strict=True)
+    ]
+
+
+def _from_path(path: Path) -> tuple[Iterable[Row], Iterable[Row] | None]:
+    if path.is_dir():
+        parts = [path / "train", path / "test"]
+        if parts[0].is_dir():
+            return _folder(parts[0]), _folder(parts[1]) if parts[1].is_dir() else None
+        return _folder(path), None
+    if not path.exists():
+        raise UsageError(
+            f"there is no source {str(path)!r}",
+            "give newsroom, newsgroups, a folder, or a .csv, .jsonl or .parquet file",
+        )
+    reader = READERS.get(path.suffix)
+    if reader is None or not path.is_file():
+        raise UsageError(
+            f"{path} is not a source", "give a folder, or a .csv, .jsonl or .parquet file"
+        )
+    with _readable(path):
+        return list(reader(path)), None
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say which file cannot be read, and why, in one line."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise PressboxError(
+            f"{path} is not UTF-8 (byte {error.start} of a block)", "convert it, e.g. with iconv"
+        ) from error
+    except OSError as error:
+        raise PressboxError(
+            f"{path} cannot be read ({error.strerror or error})", "check the file and its mode"
+        ) from error
+
+
+def _folder(folder: Path) -> Iterator[Row]:
+    """A folder for each label, a file for each text, as sklearn.datasets.load_files has it.
+
+    A file that is not UTF-8 is read as Latin-1, the coding of old newsgroup archives, and counted.
+    """
+    latin = 0
+    for label in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
+        for file in sorted(label.rglob("*")):
+            if file.is_file() and not file.name.startswith("."):
+                with _readable(file):
+                    content = file.read_bytes()
+                try:
+                    yield content.decode(), label.name
+                except UnicodeDecodeError:
+                    latin += 1
+                    yield content.decode("latin-1"), label.name
+    if latin:
+        note(f"{latin} files of {folder} are not UTF-8 and were read as Latin-1")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Decoded lines, none longer than LONGEST_LINE: garbage is refused early, not swallowed."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(line) > LONGEST_LINE:
+                raise PressboxError(
+                    f"line {number} of {path} is longer than {LONGEST_LINE >> 20} MiB",
+                    "this is no table of texts; give another file or split that text",
+                )
+            text = line.decode()
+            yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_LINE)
+    reader = csv.DictReader(_lines(path), strict=True)
+    try:
+        _require_columns(reader.fieldnames or (), path)
+        for row in reader:
+            yield row["text"], row["label"]
+    except csv.Error as error:
+        raise PressboxError(
+            f"line {reader.line_num} of {path} is not CSV ({error})", "repair or quote it"
+        ) from error
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise PressboxError(
+                f"line {number} of {path} is not JSON ({error})", "give one object a line"
+            ) from error
+        _require_columns(row if isinstance(row, dict) else (), f"{path}, line {number},")
+        yield row["text"], row["label"]
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import fastparquet
+    import pandas
+
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(max(0, path.stat().st_size - 4))
+        if head != b"PAR1" or file.read(4) != b"PAR1":
+            raise PressboxError(f"{path} is not a Parquet file", "give one, or a .csv or .jsonl")
+    _require_columns(fastparquet.ParquetFile(path).columns, path)
+    frame = pandas.read_parquet(path, engine="fastparquet", columns=["text", "label"])
+    yield from zip(frame["text"].astype(object), frame["label"].astype(object), strict=True)
+
+
+def _require_columns(names: Iterable[str], where) -> None:
+    missing = [name for name in ("text", "label") if name not in names]
+    if missing:
+        raise PressboxError(
+            f"{where} has no {' and no '.join(missing)}", "name the columns text and label"
+        )
+
+
+READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+    ".parquet": _parquet,
+}
