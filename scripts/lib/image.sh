@@ -1,0 +1,101 @@
+# shellcheck shell=bash
+# The image: built when what it is made of has changed, and the base it stands on.
+
+IMAGE=pressbox
+# Made by --bootstrap where no registry answers.
+LOCAL_BASE=pressbox-base:trixie
+
+sha256() {
+	if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
+}
+
+# choose_base: BASE_IMAGE if given, else the local base if there is one, else what the Dockerfile says
+choose_base() {
+	if [ -z "${BASE_IMAGE:-}" ] && "$ENGINE" image inspect "$LOCAL_BASE" >/dev/null 2>&1; then
+		BASE_IMAGE=$LOCAL_BASE
+	fi
+	export BASE_IMAGE=${BASE_IMAGE:-}
+}
+
+# inputs_digest: one number for everything the image is made of
+inputs_digest() {
+	(
+		cd "$ROOT"
+		cat .dockerignore .devcontainer/Dockerfile .devcontainer/tools.txt pyproject.toml poetry.lock \
+			third_party/special_k/pyproject.toml third_party/special_k/*.py
+		if [ -n "$BASE_IMAGE" ]; then
+			"$ENGINE" image inspect --format '{{.Id}}' "$BASE_IMAGE" 2>/dev/null || printf '%s\n' "$BASE_IMAGE"
+		fi
+	) | sha256
+}
+
+# require_image BOOTSTRAP: leave an up-to-date image under the tag pressbox. Sets TAGGED, the tag
+# that names what it is made of.
+require_image() {
+	choose_base
+	TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
+	if "$ENGINE" image inspect "$TAGGED" >/dev/null 2>&1; then
+		return 0
+	fi
+	if [ -n "$1" ] && [ -z "$BASE_IMAGE" ] && ! pull_base; then
+		make_base
+		choose_base
+		TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
+	fi
+	build_image
+}
+
+pull_base() {
+	local base
+	base=$(sed -n 's/^FROM ${BASE_IMAGE:-\(.*\)} AS base$/\1/p' "$ROOT/.devcontainer/Dockerfile")
+	"$ENGINE" image inspect "$base" >/dev/null 2>&1 || run "$ENGINE" pull --quiet "$base" 2>/dev/null
+}
+
+# make_base: a stand-in for debian:trixie-slim from Debian's signed archive, with this host's own
+# certificate authorities, which a network that intercepts TLS needs
+make_base() {
+	say "no registry gives debian:trixie-slim; making an equivalent base from Debian's archive"
+	if ! has mmdebstrap; then
+		require_apt mmdebstrap
+		apt_install mmdebstrap debian-archive-keyring
+	fi
+	[ -z "$DRY_RUN" ] || return 0
+	local folder
+	folder=$(mktemp -d)
+	# shellcheck disable=SC2016 # $1 is the new root, for mmdebstrap's hook
+	if ! SOURCE_DATE_EPOCH=1764000000 mmdebstrap --variant=minbase --include=ca-certificates \
+		--dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/man/*' \
+		--customize-hook='find /usr/local/share/ca-certificates -name "*.crt" -exec cp -L {} "$1/usr/local/share/ca-certificates/" \; && chroot "$1" update-ca-certificates' \
+		trixie "$folder/base.tar" >"$folder/log" 2>&1; then
+		tail -n 20 "$folder/log" >&2
+		rm -rf "$folder"
+		die "$EX_FAILED" "making the base failed; its last lines are above"
+	fi
+	"$ENGINE" import "$folder/base.tar" "$LOCAL_BASE" >/dev/null
+	rm -rf "$folder"
+}
+
+build_image() {
+	local command log
+	command=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" --tag "$IMAGE" --tag "$TAGGED")
+	[ -z "$BASE_IMAGE" ] || command+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
+	if [ -n "$DRY_RUN" ] || [ -t 2 ]; then
+		run "${command[@]}" "$ROOT" || build_failed
+		return
+	fi
+	say "building the image; the first time takes about a minute"
+	[ -n "$PODMAN" ] || command+=(--progress plain)
+	log=$(mktemp)
+	if ! "${command[@]}" "$ROOT" >"$log" 2>&1; then
+		tail -n 40 "$log" >&2
+		rm -f "$log"
+		build_failed
+	fi
+	rm -f "$log"
+}
+
+build_failed() {
+	die "$EX_FAILED" "the image was not built; the failing step is above (no registry at hand? --bootstrap makes a base, BASE_IMAGE names one)"
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+# shellcheck source=scripts/lib/engine.sh
+. "$ROOT/scripts/lib/engine.sh"
+# shellcheck source=scripts/lib/image.sh
+. "$ROOT/scripts/lib/image.sh"
+# shellcheck source=scripts/lib/doors.sh
+. "$ROOT/scripts/lib/doors.sh"
+
+usage() {
+	cat <<'USAGE'
+usage: scripts/train.sh [OPTION]... [-- TRAIN.PY-ARGUMENT...]
+Train the classifier in the one environment. The last line of standard output is the model's path.
+
+  --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
+  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one
+  --output FILE    where the model goes (default: models/sports.tar.gz)
+  --data SOURCE    newsroom (default), newsgroups, a folder, or a .csv, .jsonl or .parquet file
+  --dry-run        print the commands, run nothing
+  --help           print this
+
+example: scripts/train.sh --data ~/texts.csv --output models/mine.tar.gz
+USAGE
+}
+
+bootstrap='' door='' output=$ROOT/models/sports.tar.gz data=newsroom
+while [ $# -gt 0 ]; do
+	case $1 in
+	--bootstrap) bootstrap=yes ;;
+	--door) door=$(option_value "$@") && shift ;;
+	--output) output=$(option_value "$@") && shift ;;
+	--data) data=$(option_value "$@") && shift ;;
+	--dry-run) DRY_RUN=yes ;;
+	--help) usage && exit 0 ;;
+	--) shift && break ;;
+	*) unknown_option "$1" ;;
+	esac
+	shift
+done
+
+choose_door "$door"
+
+[ ! -d "$output" ] || die "$EX_USAGE" "$output is a folder; name a file in it, e.g. $output/sports.tar.gz"
+model=$(resolved "$output")
+[ -n "$model" ] || die "$EX_USAGE" "there is no folder $(dirname "$output"); create it, or name another"
+WRITES=$(dirname "$model")
+let_in "$WRITES" rw
+command=(python train.py "$SEEN_AS/$(basename "$model")")
+
+case $data in
+newsroom) source=newsroom ;;
+newsgroups)
+	say "20 Newsgroups is fetched once, so this training has network access"
+	NETWORK=bridge
+	cache=${PRESSBOX_DATA_HOME:-$ROOT/.cache/scikit_learn_data}
+	mkdir -p "$cache"
+	let_in "$(resolved "$cache")" rw
+	VARIABLES+=(--env "PRESSBOX_DATA_HOME=$SEEN_AS")
+	source=newsgroups
+	;;
+*)
+	[ -e "$data" ] || die "$EX_USAGE" "there is no source '$data'; give newsroom, newsgroups, a folder, or a .csv, .jsonl or .parquet file"
+	let_in "$(resolved "$data")" ro
+	source=$SEEN_AS
+	;;
+esac
+
+if [ "$DOOR" = inside ]; then
+	enter "$bootstrap" "${command[@]}" --data "$source" "$@"
+else
+	enter "$bootstrap" "${command[@]}" --data "$source" "$@" >&2
+fi
+[ -n "$DRY_RUN" ] || printf '%s\n' "$model"

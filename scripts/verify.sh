@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+# shellcheck source=scripts/lib/engine.sh
+. "$ROOT/scripts/lib/engine.sh"
+# shellcheck source=scripts/lib/image.sh
+. "$ROOT/scripts/lib/image.sh"
+# shellcheck source=scripts/lib/doors.sh
+. "$ROOT/scripts/lib/doors.sh"
+
+usage() {
+	cat <<'USAGE'
+usage: scripts/verify.sh [OPTION]... MODEL
+Say who signed a model, where it was made, and whether every byte of it holds.
+
+  --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
+  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one
+  --json           for programs
+  --dry-run        print the commands, run nothing
+  --help           print this
+
+example: scripts/verify.sh models/sports.tar.gz --json
+USAGE
+}
+
+bootstrap='' door='' model='' arguments=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--bootstrap) bootstrap=yes ;;
+	--door) door=$(option_value "$@") && shift ;;
+	--json) arguments+=(--json) ;;
+	--dry-run) DRY_RUN=yes ;;
+	--help) usage && exit 0 ;;
+	-*) unknown_option "$1" ;;
+	*)
+		[ -z "$model" ] || unknown_option "$1"
+		model=$1
+		;;
+	esac
+	shift
+done
+[ -n "$model" ] || die "$EX_USAGE" "which model? e.g. scripts/verify.sh models/sports.tar.gz"
+[ -f "$model" ] || die "$EX_USAGE" "there is no model '$model'; train one with scripts/train.sh"
+
+choose_door "$door"
+model=$(resolved "$model")
+let_in "$(dirname "$model")" ro
+enter "$bootstrap" python -m pressbox verify "$SEEN_AS/$(basename "$model")" "${arguments[@]+"${arguments[@]}"}"
