@@ -31,6 +31,7 @@ def train(path: Path, source: str) -> None:
     from pressbox.classifier import payload, payload_digest
 
     name = tarball.model_name(path)
+    key = keys.signing_key()
     data = corpus.load_corpus(source)
     note(f"{len(data.train)} texts to train on, {len(data.test)} to evaluate on, from {source}")
 
@@ -45,8 +46,8 @@ def train(path: Path, source: str) -> None:
 
     digest = payload_digest(payload(model))
     model.statement = provenance.statement(name, digest, data, metrics)
-    tarball.seal(model, path, keys.demo_key())
-    note(f"model digest {digest}, signed with the demo key")
+    tarball.seal(model, path, key)
+    note(f"model digest {digest}")
 
 
 if __name__ == "__main__":

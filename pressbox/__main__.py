@@ -12,7 +12,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="pressbox", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (verify, show, predict):
-        sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
+        sub = commands.add_parser(
+            command.__name__, help=command.__doc__, description=command.__doc__
+        )
         sub.add_argument("model", type=Path, help="e.g. models/sports.tar.gz")
         sub.add_argument("--json", action="store_true", help="for programs")
         sub.set_defaults(command=command)

@@ -19,7 +19,7 @@ PROBE_DIGITS = 6
 
 
 class NpyIO(BaseIO):
-    """A numeric array in NumPy's .npy format; object arrays, which would be pickles, are refused."""
+    """A numeric array in NumPy's .npy format; object arrays, being pickles, are refused."""
 
     @staticmethod
     def _serialize_to_stream(item, stream):

@@ -52,7 +52,7 @@ class Corpus:
 
 
 def load_corpus(source: str = "newsroom") -> Corpus:
-    """Load ``newsroom``, ``newsgroups``, a folder in load_files layout, or a .csv, .jsonl, .parquet.
+    """Load ``newsroom``, ``newsgroups``, a folder in load_files layout, a .csv, .jsonl or .parquet.
 
     Raises UsageError if there is no such source, PressboxError if it holds no usable corpus.
     """

@@ -58,7 +58,9 @@ def model_name(path: Path) -> str:
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", "create it, or name another")
     if not os.access(path.parent, os.W_OK):
-        raise PressboxError(f"{path.parent} cannot be written to", "change its mode or name another")
+        raise PressboxError(
+            f"{path.parent} cannot be written to", "change its mode or name another"
+        )
     return name
 
 
@@ -86,13 +88,14 @@ def describe(path: Path, trusted: Path = GNUPG) -> dict:
 def _signed(model: SportClassifier, key: SigningKey) -> bytes:
     with signing_home(key) as (home, fingerprint):
         try:
-            # special_k empties the model it saves: it gets a copy.
+            # special_k empties the model it saves: it gets a copy. It refuses an empty passphrase:
+            # a key that has none never asks for this one.
             stream = special_k.save_model_to_tarball_stream(
-                copy.copy(model), home, fingerprint, key.passphrase
+                copy.copy(model), home, fingerprint, key.passphrase or "none"
             )
         except gpg.errors.GPGMEError as error:
             raise PressboxError(
-                f"the model could not be signed ({error.get_string()})",
+                f"the model could not be signed ({error.getstring()})",
                 "check the signing key and its passphrase",
             ) from error
     return stream.getvalue()

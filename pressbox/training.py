@@ -112,7 +112,7 @@ def _probes(model: SportClassifier) -> list[dict]:
 
 
 def evaluate(model, rows: tuple[Row, ...]) -> dict:
-    """Accuracy and macro-averaged F1 (both 0 to 1) over the (text, label) rows, and their number."""
+    """Accuracy and macro-averaged F1 (0 to 1) over the (text, label) rows, and their number."""
     from sklearn.metrics import accuracy_score, f1_score
 
     texts, truth = zip(*rows, strict=True)

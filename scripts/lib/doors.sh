@@ -184,13 +184,16 @@ require_devcontainer_cli() {
 	fi
 }
 
-# In the container: take our umask, and end the command when standard input ends, which is held
-# open by the script alone. TERM lets it clean up; KILL follows if it does not.
+# In the container: take our umask; hand on the signing key, which is the first line of standard
+# input, by a pipe; and end the command when standard input ends, which the script alone holds open.
+# TERM lets the command clean up; KILL follows if it does not.
 # shellcheck disable=SC2016 # expanded in the container
 SUPERVISED=(bash -c '
 	umask "$0"
 	exec 3<&0
-	"$@" </dev/null 3<&- &
+	IFS= read -r key <&3
+	[ -z "$key" ] || export PRESSBOX_SIGNING_FD=4
+	"$@" </dev/null 3<&- 4< <(printf "%s\n" "$key") &
 	child=$!
 	{
 		cat >/dev/null
@@ -200,6 +203,17 @@ SUPERVISED=(bash -c '
 	} <&3 >/dev/null 2>&1 &
 	wait "$child"
 ' "$(umask)")
+
+# signing_key: the key and passphrase of the environment as one line, or an empty one
+signing_key() {
+	local part line=
+	if [ -n "${PRESSBOX_SIGNING_KEY:-}" ]; then
+		for part in "$PRESSBOX_SIGNING_KEY" "${PRESSBOX_SIGNING_PASSPHRASE:-}"; do
+			line+="$(printf '%s' "$part" | base64 | tr -d '\n') "
+		done
+	fi
+	printf '%s\n' "${line% }"
+}
 
 # held COMMAND...: run an engine client whose standard input lives exactly as long as this script
 held() {
@@ -215,6 +229,7 @@ held() {
 	"$@" <"$folder/lifeline" &
 	client=$!
 	exec 9>"$folder/lifeline"
+	signing_key >&9
 	rm -rf "$folder"
 	wait "$client" || status=$?
 	if [ -n "$stopped" ]; then

@@ -9,7 +9,6 @@ upstream wheel, pinned by its SHA-256, and replaces nothing but the requirement 
 import base64
 import hashlib
 import io
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,8 @@ REPLACED = ("Requires-Dist:", "Requires-Python:", "Provides-Extra:")
 def _download(folder: Path) -> bytes:
     pin = folder / "pin.txt"
     pin.write_text(f"special-k==0.1.1 --hash=sha256:{WHEEL_SHA256}\n")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    subprocess.run([*pip, "--require-hashes", "--dest", folder, "--requirement", pin], check=True)
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    subprocess.run([*pip, "--dest", folder, "--requirement", pin], check=True)
     content = (folder / WHEEL).read_bytes()
     if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
         raise RuntimeError(f"{WHEEL} is not the one that was reviewed")
@@ -59,7 +58,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     del files[record]
     lines = [_record_line(name, content) for name, content in files.items()]
     files[record] = "\n".join([*lines, f"{record},,", ""]).encode()
-    with zipfile.ZipFile(os.path.join(wheel_directory, WHEEL), "w", zipfile.ZIP_DEFLATED) as wheel:
+    with zipfile.ZipFile(Path(wheel_directory, WHEEL), "w", zipfile.ZIP_DEFLATED) as wheel:
         for name, content in files.items():
             info = zipfile.ZipInfo(name)
             info.external_attr = 0o644 << 16
