@@ -66,6 +66,11 @@ def load_corpus(source: str = "newsroom") -> Corpus:
     train = _cleaned(train, source)
     if test is None:
         train, test = _hold_out(train)
+        if not test and train:
+            raise PressboxError(
+                f"{source} has too few texts to keep one for the evaluation",
+                "give each label three or more",
+            )
     else:
         test = _cleaned(test, source)
         if not test:
@@ -117,7 +122,8 @@ def _hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     train, test = [], []
     for members in by_label.values():
         members.sort(key=lambda row: (hashlib.sha256(row[0].encode()).digest(), row))
-        held_out = len(members) // HELD_OUT
+        # Of three or four texts one is held out all the same; two are needed for the training.
+        held_out = max(len(members) // HELD_OUT, int(len(members) > 2))
         test += members[:held_out]
         train += members[held_out:]
     return train, test

@@ -28,9 +28,9 @@ bootstrap='' door='' output=$ROOT/models/sports.tar.gz data=newsroom
 while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) bootstrap=yes ;;
-	--door) door=$(option_value "$@") && shift ;;
-	--output) output=$(option_value "$@") && shift ;;
-	--data) data=$(option_value "$@") && shift ;;
+	--door) needs_value "$@" && door=$2 && shift ;;
+	--output) needs_value "$@" && output=$2 && shift ;;
+	--data) needs_value "$@" && data=$2 && shift ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;
 	--) shift && break ;;

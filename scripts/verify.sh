@@ -27,7 +27,7 @@ bootstrap='' door='' model='' arguments=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) bootstrap=yes ;;
-	--door) door=$(option_value "$@") && shift ;;
+	--door) needs_value "$@" && door=$2 && shift ;;
 	--json) arguments+=(--json) ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;

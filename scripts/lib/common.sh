@@ -47,10 +47,9 @@ inside_container() {
 	[ "${PRESSBOX_INSIDE:-}" = 1 ]
 }
 
-# option_value "$@": the value of the option in $1, or a usage error
-option_value() {
+# needs_value "$@": a usage error unless the option in $1 has one in $2
+needs_value() {
 	[ $# -ge 2 ] || die "$EX_USAGE" "$1 needs a value; see --help"
-	printf '%s\n' "$2"
 }
 
 unknown_option() {

@@ -11,6 +11,8 @@ NETWORK=none
 OUTSIDE=
 # What the command writes into; it runs as the owner of that folder where we are root.
 WRITES=$ROOT/models
+# UID:GID inside; empty: who we are.
+RUN_AS=
 # NAME=VALUE for the command; nothing that is secret.
 VARIABLES=(--env HOME=/tmp)
 
@@ -87,15 +89,13 @@ use_podman() {
 
 # user_inside: who we are there, so that what is written belongs to who runs this
 user_inside() {
-	local uid gid
-	uid=$(id -u)
-	gid=$(id -g)
-	if [ "$uid" = 0 ]; then
+	if [ -n "$RUN_AS" ]; then
+		printf '%s\n' "$RUN_AS"
+	elif [ "$(id -u)" = 0 ]; then
 		# Root without capabilities cannot write into another's folder: be its owner there.
-		# A stranger's checkout thus keeps one owner.
-		stat -c '%u:%g' "$WRITES" 2>/dev/null || printf '0:0\n'
+		stat -c '%u:%g' "$WRITES"
 	else
-		printf '%s:%s\n' "$uid" "$gid"
+		printf '%s:%s\n' "$(id -u)" "$(id -g)"
 	fi
 }
 

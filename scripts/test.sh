@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+# shellcheck source=scripts/lib/engine.sh
+. "$ROOT/scripts/lib/engine.sh"
+# shellcheck source=scripts/lib/image.sh
+. "$ROOT/scripts/lib/image.sh"
+# shellcheck source=scripts/lib/doors.sh
+. "$ROOT/scripts/lib/doors.sh"
+
+usage() {
+	cat <<'USAGE'
+usage: scripts/test.sh [OPTION]... [unit|integration|doors|all]
+Run the tests: pytest inside the image, bats on the host against the real engine. Default: all.
+
+  --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
+  --help           print this
+
+PRESSBOX_REAL_DATA names a folder with real data, for the tests that measure on it.
+
+example: scripts/test.sh unit
+USAGE
+}
+
+bootstrap='' suite=all
+while [ $# -gt 0 ]; do
+	case $1 in
+	--bootstrap) bootstrap=yes ;;
+	--help) usage && exit 0 ;;
+	unit | integration | doors | all) suite=$1 ;;
+	*) unknown_option "$1" ;;
+	esac
+	shift
+done
+
+# pytest_inside FOLDER...
+pytest_inside() {
+	if [ -n "${PRESSBOX_REAL_DATA:-}" ]; then
+		let_in "$(resolved "$PRESSBOX_REAL_DATA")" ro
+		VARIABLES+=(--env "PRESSBOX_REAL_DATA=$SEEN_AS")
+	fi
+	choose_door "$(inside_container || printf docker)"
+	# Root would be let in everywhere: it tests as the image's own user.
+	[ "$(id -u)" != 0 ] || RUN_AS=1000:1000
+	enter "$bootstrap" python -m pytest "$@"
+}
+
+bats_outside() {
+	inside_container && die "$EX_USAGE" "the tests of the doors run on the host, where the engine is"
+	require_engine "$bootstrap"
+	require_image "$bootstrap"
+	require_devcontainer_cli "$bootstrap"
+	export ENGINE TAGGED
+	local log status=0
+	log=$(mktemp)
+	"$TOOLCHAIN/node_modules/bats/bin/bats" --tap --timing --print-output-on-failure "$ROOT/tests/doors" | tee "$log" || status=1
+	printf 'doors: %d passed, %d failed, %d skipped\n' "$(grep -c '^ok ' "$log" || true)" \
+		"$(grep -c '^not ok ' "$log" || true)" "$(grep -c '^ok .* # skip' "$log" || true)"
+	rm -f "$log"
+	return "$status"
+}
+
+case $suite in
+unit | integration) pytest_inside "tests/$suite" ;;
+doors) bats_outside ;;
+all)
+	# Each suite is run, whatever the other says. Subshells: both choose their own door.
+	failed=0
+	(pytest_inside tests/unit tests/integration) || failed=1
+	(bats_outside) || failed=1
+	exit "$failed"
+	;;
+esac

@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# What the tests of the doors share. scripts/test.sh sets ENGINE and TAGGED.
+
+bats_require_minimum_version 1.7.0
+
+REPOSITORY=$(cd "$BATS_TEST_DIRNAME/../.." && pwd -P)
+
+# copy_checkout FOLDER: this tree as it is, uncommitted changes included, without its models
+copy_checkout() {
+	mkdir -p "$(dirname "$1")"
+	cp -a "$REPOSITORY" "$1"
+	find "$1/models" -name '*.tar.gz' -delete
+}
+
+# as_user UID COMMAND...: with a home of its own, and let in to the engine
+as_user() {
+	local uid=$1 home=$BATS_FILE_TMPDIR/home-$1
+	shift
+	mkdir -p "$home"
+	chown "$uid:$uid" "$home"
+	setpriv --reuid "$uid" --regid "$uid" --groups "$(stat -c %g /var/run/docker.sock)" \
+		env HOME="$home" TMPDIR=/tmp "$@"
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || skip "needs root, to be somebody else"
+}
+
+digest_of() {
+	"$CHECKOUT/scripts/verify.sh" "$1" --json 2>/dev/null | sed -n 's/.*"model_digest": "\(.*\)".*/\1/p'
+}
+
+# last_line: of $output
+last_line() {
+	printf '%s\n' "${lines[${#lines[@]} - 1]}"
+}
+
+# one_error TEXT: standard error of the last `run --separate-stderr` ends in one error line with TEXT
+one_error() {
+	[ "$(grep -c '^error: ' <<<"$stderr")" = 1 ]
+	[[ $(grep '^error: ' <<<"$stderr") == *"$1"*"; "* ]]
+	[[ $stderr != *Traceback* ]]
+}
+
+# long_source FILE: a table that takes some ten seconds to train on
+long_source() {
+	awk 'BEGIN {
+		srand(1)
+		print "text,label"
+		for (row = 0; row < 20000; row++) {
+			for (word = 0; word < 60; word++) printf "w%d ", int(rand() * 20000)
+			printf ",label%d\n", row % 8
+		}
+	}' >"$1"
+}
+
+# when_line TEXT FILE: block until the file, which somebody writes to, has a line with the text
+when_line() {
+	timeout 60 grep -q -m 1 -- "$1" <(tail -n +1 -F "$2" 2>/dev/null)
+}
+
+containers() {
+	"$ENGINE" ps --all --quiet --filter "ancestor=$TAGGED"
+}

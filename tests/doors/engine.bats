@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# The engine is found, never assumed.
+
+load doors
+
+setup_file() {
+	export CHECKOUT=$BATS_FILE_TMPDIR/checkout
+	copy_checkout "$CHECKOUT"
+	# The tools of this machine, without any engine.
+	export BARE=$BATS_FILE_TMPDIR/bare
+	mkdir "$BARE"
+	local tool
+	for tool in apt-get basename bash cat cut dirname env grep head id mktemp printf rm sed sha256sum stat; do
+		ln -s "$(command -v "$tool")" "$BARE/$tool"
+	done
+}
+
+# stub NAME: reads the script from standard input
+stub() {
+	mkdir -p "$BATS_TEST_TMPDIR/stubs"
+	cat >"$BATS_TEST_TMPDIR/stubs/$1"
+	chmod +x "$BATS_TEST_TMPDIR/stubs/$1"
+}
+
+@test "without an engine there is one error, status 69, and the line that helps" {
+	PATH=$BARE run -69 --separate-stderr "$CHECKOUT/scripts/train.sh"
+	one_error "there is no container engine"
+	[[ $stderr == *--bootstrap* ]]
+	[ -z "$output" ]
+}
+
+@test "an engine that does not answer is told from one that is not there" {
+	DOCKER_HOST=unix://$BATS_TEST_TMPDIR/nobody run -69 --separate-stderr "$CHECKOUT/scripts/train.sh"
+	one_error "no engine answers"
+}
+
+@test "a docker without BuildKit is named, with what it lacks" {
+	stub docker <<-'STUB'
+		#!/usr/bin/env bash
+		[ "$1" = version ] && echo "28.2.2 28.2.2"
+	STUB
+	PATH=$BATS_TEST_TMPDIR/stubs:$BARE run -69 --separate-stderr "$CHECKOUT/scripts/train.sh"
+	one_error "has no BuildKit"
+}
+
+@test "a docker without BuildKit does not hide one that has it" {
+	stub docker <<-'STUB'
+		#!/usr/bin/env bash
+		[ "$1" = version ] && echo "28.2.2 28.2.2"
+	STUB
+	PATH=$BATS_TEST_TMPDIR/stubs:$PATH run -0 --separate-stderr "$CHECKOUT/scripts/train.sh" --dry-run
+	[[ $stderr == *"$ENGINE run "* ]]
+}
+
+@test "bootstrap changes nothing where an engine runs" {
+	stub apt-get <<-'STUB'
+		#!/usr/bin/env bash
+		echo "apt-get was called" >&2
+		exit 1
+	STUB
+	PATH=$BATS_TEST_TMPDIR/stubs:$PATH run -0 --separate-stderr "$CHECKOUT/scripts/train.sh" --bootstrap
+	[[ $stderr != *"apt-get was called"* ]]
+}
+
+@test "bootstrap without root says that it needs root" {
+	need_root
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
+	run -69 --separate-stderr setpriv --reuid 4711 --regid 4711 --clear-groups \
+		env PATH="$BARE" "$CHECKOUT/scripts/train.sh" --bootstrap
+	grep -q "^error: .*--bootstrap" <<<"$stderr"
+}
