@@ -14,10 +14,10 @@ from pressbox.classifier import PROBE_DIGITS, SportClassifier
 from pressbox.corpus import Row
 from pressbox.errors import PressboxError, UsageError
 
-# Decimals that idf, coefficients and intercepts are rounded to. The fits of one problem differ by
-# at most 4e-15 over OpenBLAS kernels, thread counts and architectures (docs/decisions.md).
+# Decimals that idf, coefficients and intercepts are rounded to, and the tolerance that makes the
+# fits of one problem differ by far less than that (docs/decisions.md has the measurements).
 DECIMALS = 6
-TOLERANCE = 1e-8
+TOLERANCE = 1e-12
 PROBE_TERMS = 8
 
 

@@ -1,0 +1,59 @@
+#!/usr/bin/env bats
+# The commands that the documents show are run, in their order, and print what they say.
+
+load doors
+
+setup_file() {
+	export CHECKOUT=$BATS_FILE_TMPDIR/checkout
+	copy_checkout "$CHECKOUT"
+}
+
+setup() {
+	cd "$CHECKOUT"
+}
+
+# commands FILE: the lines with a prompt in its console blocks
+commands() {
+	sed -n '/^```console$/,/^```$/s/^\$ //p' "$1"
+}
+
+@test "the commands of the README work in their order" {
+	local command ran=0
+	while IFS= read -r command; do
+		echo "\$ $command"
+		case $command in
+		# What CI runs; it would run itself.
+		"scripts/test.sh --bootstrap") ;;
+		python* | echo*python*)
+			"$ENGINE" run --rm --user "$(id -u)" --volume "$CHECKOUT:/workspaces/pressbox" pressbox bash -c "$command"
+			;;
+		*) bash -c "$command" </dev/null ;;
+		esac
+		ran=$((ran + 1))
+	done < <(commands README.md)
+	[ "$ran" -ge 8 ]
+}
+
+@test "CI runs the README's test command" {
+	run -0 commands README.md
+	[[ $output == *"scripts/test.sh --bootstrap"* ]]
+	[ "$(tail -n 1 .ci/run)" = "scripts/test.sh --bootstrap" ]
+}
+
+@test "the README's training prints what the README says" {
+	run -0 --separate-stderr scripts/train.sh
+	local line
+	while IFS= read -r line; do
+		grep -qxF -- "$line" README.md || { echo "not in the README: $line"; false; }
+	done < <(grep -vF /workspaces/ <<<"$stderr")
+}
+
+@test "the folders that the documents name are there" {
+	local name
+	for name in $(grep -o '](\([^)h][^)]*\))' README.md | tr -d '()]'); do
+		[ -e "$name" ]
+	done
+	for name in .devcontainer train.py gnupg models pyproject.toml poetry.lock scripts README.md; do
+		[ -e "$name" ]
+	done
+}
