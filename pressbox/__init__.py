@@ -1,8 +1,11 @@
 """Train, seal, verify and use the newsroom's sports classifier. See README.md."""
 
 from importlib import import_module
+from pathlib import Path
 
 __version__ = "0.1.0"
+# The checkout, or the folder that the package is installed in.
+ROOT = Path(__file__).resolve().parent.parent
 
 # What users import, and where it lives; scikit-learn is only loaded by whoever needs it.
 _HOME = {

@@ -5,14 +5,15 @@ scikit-learn objects are built anew from them, so that a model outlives scikit-l
 Importing this module registers the ``npy`` serializer, without which special_k cannot read it.
 """
 
-import hashlib
-import io
+import types
 from functools import cached_property
 
 import numpy as np
 from special_k import REGISTRY, SerializableModel
 from special_k.exceptions import ModelValidationError
 from special_k.serializers.base import BaseIO
+
+from pressbox.archive import payload_digest
 
 # Probabilities of a model that is intact agree with those it was sealed with to this many digits.
 PROBE_DIGITS = 6
@@ -27,8 +28,9 @@ class NpyIO(BaseIO):
 
     @staticmethod
     def _deserialize_from_stream(stream):
-        # From memory: NumPy would take special_k's stream for a file of the system.
-        return np.lib.format.read_array(io.BytesIO(stream.read()), allow_pickle=False)
+        # NumPy would take special_k's stream for a file of the system if it saw more than read().
+        readable = types.SimpleNamespace(read=stream.read)
+        return np.lib.format.read_array(readable, allow_pickle=False)
 
 
 if "npy" not in REGISTRY.available_serializers:
@@ -118,23 +120,18 @@ class SportClassifier(SerializableModel):
         # Only special_k's placeholders are pickled, never what was built from the attributes.
         return {name: vars(self)[name] for name in self.custom_serialization}
 
+    def payload(self) -> dict[str, bytes]:
+        """The files that make up the model's behaviour, as special_k stores them, by name."""
+        files = {}
+        for attribute, (serializer, name) in self.custom_serialization.items():
+            if attribute != "statement":
+                io = REGISTRY.get_serializer_by_name(serializer)
+                stream = io.to_verifiable_stream(getattr(self, attribute))[0]
+                stream.seek(0)
+                files[name] = stream.read()
+        return files
 
-def payload(model) -> dict[str, bytes]:
-    """The files that make up the model's behaviour, as special_k stores them, by name."""
-    files = {}
-    for attribute, (serializer, name) in model.custom_serialization.items():
-        if attribute != "statement":
-            io = REGISTRY.get_serializer_by_name(serializer)
-            stream = io.to_verifiable_stream(getattr(model, attribute))[0]
-            stream.seek(0)
-            files[name] = stream.read()
-    return files
-
-
-def payload_digest(files: dict[str, bytes]) -> str:
-    """``sha256:<hex>`` over the names, lengths and bytes of the files, in the order of names."""
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{name}\0{len(files[name])}\0".encode())
-        digest.update(files[name])
-    return f"sha256:{digest.hexdigest()}"
+    @property
+    def digest(self) -> str:
+        """The model digest: ``sha256:<hex>`` over the payload."""
+        return payload_digest(self.payload())

@@ -10,14 +10,16 @@ import csv
 import hashlib
 import json
 import os
+import struct
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pressbox import ROOT
 from pressbox.errors import PressboxError, UsageError, note
 
-ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED = ROOT / "corpus" / "newsroom.jsonl"
 NEWSGROUPS = ("rec.sport.baseball", "rec.sport.hockey")
 # One row in so many is held out of a source that has no test part of its own.
@@ -89,6 +91,13 @@ def _cleaned(rows: Iterable[Row], source: str) -> list[Row]:
                 f"{source}, row {len(cleaned) + 1}: text and label have to be strings",
                 "repair or remove the row",
             )
+        try:
+            (text + label).encode()
+        except UnicodeEncodeError as error:
+            raise PressboxError(
+                f"{source}, row {len(cleaned) + 1} is no valid Unicode ({error.reason})",
+                "repair or remove the row",
+            ) from error
         if not label.strip():
             raise PressboxError(
                 f"{source}, row {len(cleaned) + 1} has no label", "label it or remove it"
@@ -134,7 +143,12 @@ def _newsgroups(subset: str) -> list[Row]:
 
     home = os.environ.get("PRESSBOX_DATA_HOME") or ROOT / ".cache" / "scikit_learn_data"
     try:
-        bunch = fetch_20newsgroups(data_home=home, subset=subset, categories=NEWSGROUPS)
+        with warnings.catch_warnings():
+            # What it warns of, that it tries again, is the error below if that fails too.
+            warnings.simplefilter("ignore")
+            bunch = fetch_20newsgroups(
+                data_home=home, subset=subset, categories=NEWSGROUPS, n_retries=1, delay=0
+            )
     except OSError as error:
         raise PressboxError(
             f"20 Newsgroups could not be fetched into {home} ({error})",
@@ -147,12 +161,14 @@ def _newsgroups(subset: str) -> list[Row]:
 
 
 def _from_path(path: Path) -> tuple[Iterable[Row], Iterable[Row] | None]:
-    if path.is_dir():
-        parts = [path / "train", path / "test"]
-        if parts[0].is_dir():
-            return _folder(parts[0]), _folder(parts[1]) if parts[1].is_dir() else None
+    if os.path.isdir(path) and str(path) != ".":  # what an empty SOURCE would be
+        train, test = path / "train", path / "test"
+        with _readable(path):
+            divided, tested = train.is_dir(), test.is_dir()
+        if divided:
+            return _folder(train), _folder(test) if tested else None
         return _folder(path), None
-    if not path.exists():
+    if not os.path.isfile(path) and not os.path.exists(path):
         raise UsageError(
             f"there is no source {str(path)!r}",
             "give newsroom, newsgroups, a folder, or a .csv, .jsonl or .parquet file",
@@ -162,8 +178,12 @@ def _from_path(path: Path) -> tuple[Iterable[Row], Iterable[Row] | None]:
         raise UsageError(
             f"{path} is not a source", "give a folder, or a .csv, .jsonl or .parquet file"
         )
+    return _table(reader, path), None
+
+
+def _table(reader: Callable[[Path], Iterator[Row]], path: Path) -> Iterator[Row]:
     with _readable(path):
-        return list(reader(path)), None
+        yield from reader(path)
 
 
 @contextlib.contextmanager
@@ -177,7 +197,8 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise PressboxError(
-            f"{path} cannot be read ({error.strerror or error})", "check the file and its mode"
+            f"{error.filename or path} cannot be read ({error.strerror or error})",
+            "check that it is there and its mode",
         ) from error
 
 
@@ -187,18 +208,29 @@ def _folder(folder: Path) -> Iterator[Row]:
     A file that is not UTF-8 is read as Latin-1, the coding of old newsgroup archives, and counted.
     """
     latin = 0
-    for label in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
-        for file in sorted(label.rglob("*")):
-            if file.is_file() and not file.name.startswith("."):
-                with _readable(file):
-                    content = file.read_bytes()
-                try:
-                    yield content.decode(), label.name
-                except UnicodeDecodeError:
-                    latin += 1
-                    yield content.decode("latin-1"), label.name
+    with _readable(folder):
+        for file in _files(folder):
+            content = file.read_bytes()
+            label = file.relative_to(folder).parts[0]
+            try:
+                yield content.decode(), label
+            except UnicodeDecodeError:
+                latin += 1
+                yield content.decode("latin-1"), label
     if latin:
         note(f"{latin} files of {folder} are not UTF-8 and were read as Latin-1")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files in the folders of the folder, in order; hidden ones aside."""
+
+    def fail(error):
+        raise error
+
+    for where, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if Path(where) != folder:
+            yield from (Path(where, name) for name in sorted(files) if not name.startswith("."))
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -244,17 +276,37 @@ def _jsonl(path: Path) -> Iterator[Row]:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
+    import cramjam
     import fastparquet
-    import pandas
 
-    with path.open("rb") as file:
-        head = file.read(4)
-        file.seek(max(0, path.stat().st_size - 4))
-        if head != b"PAR1" or file.read(4) != b"PAR1":
-            raise PressboxError(f"{path} is not a Parquet file", "give one, or a .csv or .jsonl")
-    _require_columns(fastparquet.ParquetFile(path).columns, path)
-    frame = pandas.read_parquet(path, engine="fastparquet", columns=["text", "label"])
-    yield from zip(frame["text"].astype(object), frame["label"].astype(object), strict=True)
+    # A damaged file can trip its reader anywhere.
+    damage = (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        cramjam.DecompressionError,
+        fastparquet.util.ParquetException,
+        struct.error,
+    )
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PAR1":
+                raise PressboxError(f"{path} is not a Parquet file", "give a .csv or .jsonl")
+            table = fastparquet.ParquetFile(str(path), open_with=lambda *_: file)
+            _require_columns(table.columns, path)
+            frame = table.to_pandas(columns=["text", "label"])
+        yield from zip(frame["text"].astype(object), frame["label"].astype(object), strict=True)
+    except damage as error:
+        raise PressboxError(
+            f"{path} is not an intact Parquet file ({type(error).__name__}: {error})",
+            "write it again, or give a .csv or .jsonl",
+        ) from error
 
 
 def _require_columns(names: Iterable[str], where) -> None:

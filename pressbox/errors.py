@@ -5,10 +5,12 @@ Everything Pressbox raises on purpose is a ``PressboxError``: what went wrong, a
 escapes is a bug and keeps its traceback.
 """
 
+import argparse
 import contextlib
 import os
 import signal
 import sys
+from enum import StrEnum
 
 
 class PressboxError(Exception):
@@ -26,10 +28,46 @@ class UsageError(PressboxError):
     exit_status = 2
 
 
+class Reason(StrEnum):
+    """Why a model is not trusted, in the order in which it is asked; see docs/trust.md."""
+
+    FILE = "file"  # not a regular file of bearable size
+    COMPRESSION = "compression"  # not exactly one intact gzip member
+    ARCHIVE = "archive"  # not exactly the archive that special_k writes
+    METADATA = "metadata"  # not exactly one clear-signed line
+    KEYS = "keys"  # the trusted signers themselves are not in order
+    SIGNER = "signer"  # signed by a key that is not among the trusted signers
+    EXPIRED = "expired"  # the key or the signature has expired, or the signer was retired
+    REVOKED = "revoked"  # the key has been revoked
+    SIGNATURE = "signature"  # the signature is not good
+    INTEGRITY = "integrity"  # a member is missing, unsigned, or not the one that was signed
+    STATEMENT = "statement"  # the statement is not one, or speaks of another model
+    POLICY = "policy"  # authentic, but not what was asked for
+    CODE = "code"  # the model names something that is not a model's
+    MODEL = "model"  # authentic, but it does not load or does not predict as it did
+
+
 class NotTrusted(PressboxError):
-    """A model whose origin or integrity is not proven. Nothing of it has been loaded."""
+    """A model whose origin or integrity is not proven. Nothing of it has been unpickled."""
 
     exit_status = 3
+
+    def __init__(
+        self,
+        reason: Reason,
+        what: str,
+        remedy: str = "do not use it; ask for it again where it comes from",
+    ):
+        super().__init__(f"not trusted ({reason}): {what}", remedy)
+        self.reason = reason
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but what is wrong with the command line is one line like any other error."""
+
+    def error(self, message):
+        print(f"error: {UsageError(message, f'see {self.prog} --help')}", file=sys.stderr)
+        sys.exit(UsageError.exit_status)
 
 
 class _Stopped(BaseException):

@@ -1,120 +1,215 @@
 """GnuPG homes: one to sign in, one to verify in. Each lives as long as one ``with`` block.
 
 A home is a folder of mode 0700 with a short path (GnuPG's socket needs it), in memory where the
-system has such a place. It holds the keys it is given and no configuration; its agent ends with it.
+system has such a place. It holds the keys it is given, reads no configuration, and its agent ends
+with it.
 """
 
-import base64
 import contextlib
-import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import gpg
-
-from pressbox.corpus import ROOT
-from pressbox.errors import PressboxError
+from pressbox import ROOT
+from pressbox.errors import NotTrusted, PressboxError, Reason
 
 GNUPG = ROOT / "gnupg"
 MEMORY = Path("/dev/shm")  # noqa: S108 - the homes in it are 0700 and have random names
+# GnuPG answers in milliseconds; an agent that waits for a person to touch a smartcard does not.
+PATIENCE, PERSON = 20, 300  # seconds
+# What special_k accepts, as GnuPG numbers them (RFC 9580, 9.5): SHA-256, 384, 512 and 224.
+HASHES = {"8", "9", "10", "11"}
+CLEAR_TEXT = "01"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A public key as GnuPG describes it. Times are seconds since 1970; ``expires`` may be None."""
+
+    fingerprint: str
+    user_id: str
+    created: int
+    expires: int | None
+    revoked: bool
 
 
 @dataclass(frozen=True)
 class SigningKey:
-    """An ASCII-armoured secret key, and the passphrase that unlocks it."""
+    """What signs: an armoured secret key with its passphrase, or a key in a running agent.
+
+    With ``agent``, the path of a gpg-agent's socket, ``armoured`` is the public key, and whoever
+    owns the agent is asked for whatever it takes.
+    """
 
     armoured: bytes
-    passphrase: str
+    passphrase: str = ""
+    agent: str = ""
 
 
-def signing_key() -> SigningKey:
-    """The key of this run: handed over on a pipe, in the environment, or else the demo key.
-
-    A door hands over two base64 fields in one line on the descriptor PRESSBOX_SIGNING_FD.
-    Codespaces and CI set PRESSBOX_SIGNING_KEY and PRESSBOX_SIGNING_PASSPHRASE.
-    """
-    if descriptor := os.environ.get("PRESSBOX_SIGNING_FD"):
-        with open(int(descriptor), "rb") as pipe:
-            armoured, _, passphrase = pipe.read().strip().partition(b" ")
-        return SigningKey(base64.b64decode(armoured), base64.b64decode(passphrase).decode())
-    if armoured := os.environ.get("PRESSBOX_SIGNING_KEY"):
-        return SigningKey(armoured.encode(), os.environ.get("PRESSBOX_SIGNING_PASSPHRASE", ""))
-    return demo_key()
-
-
-def demo_key(folder: Path = GNUPG) -> SigningKey:
-    """The published key, which shows how signing works and proves nothing."""
+def run_gpg(home: str, *arguments: str, stdin: bytes = b"", patience: float = PATIENCE):
+    """Run gpg in the home, reading no configuration; the completed process, whatever its status."""
+    command = ["gpg", "--homedir", home, "--no-options", "--batch", "--no-tty", "--status-fd", "2"]
+    command += ["--no-auto-check-trustdb", "--no-auto-key-retrieve", "--disable-dirmngr"]
     try:
-        return SigningKey(
-            (folder / "demo.secret.asc").read_bytes(),
-            (folder / "demo.passphrase").read_text().strip(),
+        return subprocess.run(
+            [*command, *arguments], input=stdin, capture_output=True, timeout=patience
         )
-    except OSError as error:
-        raise PressboxError(
-            f"the signing key cannot be read ({error.filename}: {error.strerror})",
-            "bring it back with: git checkout gnupg",
-        ) from error
+    except FileNotFoundError as error:
+        raise PressboxError("GnuPG is not installed", "install it (Debian: gnupg)") from error
+    except subprocess.TimeoutExpired as error:
+        raise PressboxError(f"GnuPG gave no answer within {patience} s", "try again") from error
+
+
+@contextlib.contextmanager
+def gnupg_home() -> Iterator[str]:
+    """Yield the path of an empty home; end its agent and remove it afterwards."""
+    place = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory("", "pressbox-", place, ignore_cleanup_errors=True) as home:
+        try:
+            yield home
+        finally:
+            if Path(home, "S.gpg-agent").is_socket():
+                subprocess.run(
+                    ["gpgconf", "--homedir", home, "--kill", "gpg-agent"],
+                    check=False,
+                    capture_output=True,
+                )
+
+
+def describe_keys(armoured: bytes) -> list[Key]:
+    """The primary keys in an armoured export; empty if it is none. Nothing is imported."""
+    with gnupg_home() as home:
+        return _keys(run_gpg(home, "--with-colons", "--show-keys", stdin=armoured).stdout)
+
+
+def _keys(listing: bytes) -> list[Key]:
+    keys, primary = [], None
+    for line in listing.decode(errors="replace").splitlines():
+        fields = line.split(":")
+        match fields[0]:
+            case "pub" | "sec":
+                primary = {
+                    "created": int(fields[5] or 0),
+                    "expires": int(fields[6]) if fields[6] else None,
+                    "revoked": fields[1] == "r",
+                    "user_id": "",
+                }
+            case "fpr" if primary is not None and "fingerprint" not in primary:
+                primary["fingerprint"] = fields[9]
+                keys.append(primary)
+            case "uid" if primary is not None and not primary["user_id"]:
+                primary["user_id"] = fields[9].replace("\\x3a", ":")
+    return [Key(**key) for key in keys]
 
 
 @contextlib.contextmanager
 def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
-    """Yield the path of a home that holds the key, and the key's fingerprint."""
-    with _home() as home:
+    """Yield the path of a home that can sign with the key, and the key's fingerprint."""
+    with gnupg_home() as home:
         # Unlocking a key, the agent protects its copy anew, and spends a second on making guesses
         # at the passphrase slow. This copy is gone before anybody could start guessing.
         Path(home, "gpg-agent.conf").write_text("s2k-count 65536\n")
-        with gpg.Context(home_dir=home, offline=True) as context:
-            # Bytes that are no key at all come back as a GPGME error instead of a result.
-            imported = context.key_import(key.armoured)
-            if getattr(imported, "secret_imported", 0) != 1:
-                raise PressboxError(
-                    "the signing key is not one secret key",
-                    "give what gpg --armor --export-secret-keys prints for it",
-                )
-            fingerprint = imported.imports[0].fpr
-        yield home, fingerprint
-
-
-@contextlib.contextmanager
-def verifying_home(folder: Path = GNUPG) -> Iterator[str]:
-    """Yield the path of a home that holds the trusted signers' public keys and nothing else."""
-    try:
-        names = json.loads((folder / "keyname-to-fingerprint.json").read_text())
-        keys = [(folder / name).read_bytes() for name in sorted(names)]
-        trust = (folder / "trustdb.txt").read_bytes()
-    except (OSError, ValueError) as error:
-        raise PressboxError(
-            f"the trusted signers in {folder} cannot be read ({error})",
-            "bring them back with: git checkout gnupg",
-        ) from error
-    with _home() as home:
-        with gpg.Context(home_dir=home, offline=True) as context:
-            for key in keys:
-                context.key_import(key)
-        _gpg(home, "--import-ownertrust", stdin=trust)
-        yield home
-
-
-@contextlib.contextmanager
-def _home() -> Iterator[str]:
-    place = MEMORY if os.access(MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="pressbox-", dir=place) as home:
-        try:
-            yield home
-        finally:
-            subprocess.run(
-                ["gpgconf", "--homedir", home, "--kill", "all"], check=False, capture_output=True
+        if key.agent:
+            # GnuPG follows such a file to the socket (libassuan's redirection).
+            Path(home, "S.gpg-agent").write_text(f"%Assuan%\nsocket={key.agent}\n")
+        run_gpg(home, "--import", stdin=key.armoured)
+        found = _keys(run_gpg(home, "--with-colons", "--list-secret-keys", patience=PERSON).stdout)
+        if len(found) != 1:
+            raise PressboxError(
+                "the signing key is not one secret key",
+                "give what gpg --armor --export-secret-keys prints for it"
+                if not key.agent
+                else f"see that the agent at {key.agent} runs and has it: gpg --list-secret-keys",
             )
+        yield home, found[0].fingerprint
 
 
-def _gpg(home: str, *arguments: str, stdin: bytes) -> None:
-    subprocess.run(
-        ["gpg", "--homedir", home, "--batch", "--quiet", *arguments],
-        input=stdin,
-        capture_output=True,
-        check=True,
-    )
+@dataclass(frozen=True)
+class Signature:
+    """A good signature by a trusted key. ``made`` is in seconds since 1970."""
+
+    key: Key
+    made: int
+
+
+def verify(signed: bytes, line: bytes, keys: dict[str, bytes]) -> Signature:
+    """Verify that one of the keys has signed the line, and nothing else; NotTrusted if not.
+
+    ``signed`` is the clear-signed message whose only line is ``line``; ``keys`` maps fingerprints
+    of primary keys to their armoured exports.
+    """
+    with gnupg_home() as home:
+        run_gpg(home, "--import", stdin=b"\n".join(keys.values()))
+        known = {key.fingerprint: key for key in list_keys(home)}
+        if known.keys() != keys.keys():
+            raise NotTrusted(Reason.KEYS, "a trusted key is not the one its fingerprint names")
+        done = run_gpg(home, "--trust-model", "always", "--output", "-", "--decrypt", stdin=signed)
+        status = _Status(done.stderr)
+        _refuse(status)
+        # GnuPG reports one signature as good and valid, ...
+        if [status.count(word) for word in ("NEWSIG", "GOODSIG", "VALIDSIG")] != [1, 1, 1]:
+            raise NotTrusted(Reason.SIGNATURE, "there is not exactly one good signature")
+        made, hash_, kind, primary = (status.arguments("VALIDSIG")[i] for i in (2, 7, 8, 9))
+        # ... of a primary key in the list, whichever subkey it was, ...
+        if primary not in known:
+            raise NotTrusted(Reason.SIGNER, f"the key {primary} is not trusted here")
+        # ... over text, with a hash that still means something, ...
+        if hash_ not in HASHES or kind != CLEAR_TEXT:
+            raise NotTrusted(Reason.SIGNATURE, "its hash or kind is not one that is accepted")
+        # ... made in the past, while the key existed, ...
+        if not known[primary].created <= int(made) <= time.time():
+            raise NotTrusted(Reason.SIGNATURE, "it was made in the future")
+        # ... and what it covers is the line.
+        if done.returncode != 0 or done.stdout != line + b"\n":
+            raise NotTrusted(Reason.SIGNATURE, "what was signed is not what it shows")
+        return Signature(known[primary], int(made))
+
+
+def list_keys(home: str) -> list[Key]:
+    """The primary keys in the home."""
+    return _keys(run_gpg(home, "--with-colons", "--list-keys").stdout)
+
+
+class _Status(list):
+    """The keywords of gpg's status lines, in order, and the arguments of each."""
+
+    def __init__(self, stderr: bytes):
+        lines = [
+            line.split()[1:]
+            for line in stderr.decode(errors="replace").splitlines()
+            if line.startswith("[GNUPG:] ")
+        ]
+        super().__init__(line[0] for line in lines if line)
+        self._arguments = {line[0]: line[1:] for line in lines if line}
+
+    def arguments(self, keyword: str) -> list[str]:
+        return self._arguments[keyword]
+
+
+def _refuse(status: _Status) -> None:
+    """Raise NotTrusted for what GnuPG itself refuses, with its reason."""
+    for keyword, reason, what in (
+        ("REVKEYSIG", Reason.REVOKED, "its signer's key has been revoked"),
+        ("EXPKEYSIG", Reason.EXPIRED, "its signer's key has expired"),
+        ("EXPSIG", Reason.EXPIRED, "its signature has expired"),
+        ("NO_PUBKEY", Reason.SIGNER, "its signer is not trusted here"),
+        ("BADSIG", Reason.SIGNATURE, "its signature does not fit"),
+        ("ERRSIG", Reason.SIGNATURE, "its signature cannot be checked"),
+        ("NODATA", Reason.SIGNATURE, "it is not signed"),
+    ):
+        if keyword in status:
+            detail = " ".join(status.arguments(keyword)[:1])
+            raise NotTrusted(reason, f"{what} ({detail})" if reason is Reason.SIGNER else what)
+
+
+@contextlib.contextmanager
+def special_k_home(armoured: bytes, fingerprint: str) -> Iterator[str]:
+    """Yield a home in which special_k accepts this one key and no other."""
+    with gnupg_home() as home:
+        run_gpg(home, "--import", stdin=armoured)
+        run_gpg(home, "--import-ownertrust", stdin=f"{fingerprint}:6:\n".encode())
+        yield home

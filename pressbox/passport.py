@@ -65,8 +65,12 @@ def _python_packages() -> dict[str, dict]:
     packages = {}
     for distribution in importlib.metadata.distributions():
         record = distribution.read_text("RECORD")
-        packages[distribution.name] = {
-            "version": distribution.version,
-            "record": record and hashlib.sha256(record.encode()).hexdigest(),
-        }
+        # Of two with one name, the first is the one that is imported.
+        packages.setdefault(
+            distribution.name,
+            {
+                "version": distribution.version,
+                "record": record and hashlib.sha256(record.encode()).hexdigest(),
+            },
+        )
     return packages

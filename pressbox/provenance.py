@@ -8,7 +8,8 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from pressbox.corpus import ROOT, Corpus
+from pressbox import ROOT
+from pressbox.corpus import Corpus
 from pressbox.passport import STEERING, environment_digest
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

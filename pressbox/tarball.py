@@ -1,163 +1,317 @@
 """Seal a model into a signed special_k tarball, and open one.
 
-special_k writes the format and loads it; what is around it here keeps the earlier model safe while
-a new one is written, and the signature's verification in a home with the trusted signers alone.
+special_k writes the format and loads it. What stands around it here decides what it ever gets to
+see: a tarball is opened in the order of docs/trust.md, and nothing in it is unpickled before its
+signature, its signer and every byte have been checked.
 """
 
-import binascii
+import contextlib
 import copy
 import io
 import os
 import re
 import secrets
-import tarfile
-import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from unittest import mock
 
-import gpg
-import special_k
-import voluptuous
-from special_k.exceptions import ModelValidationError, SerializationError
-
-from pressbox.classifier import SportClassifier, payload, payload_digest
-from pressbox.errors import NotTrusted, PressboxError, UsageError
-from pressbox.keys import GNUPG, SigningKey, signing_home, verifying_home
+from pressbox import archive, keys
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
+from pressbox.keys import GNUPG, SigningKey
 from pressbox.provenance import summary
+from pressbox.signers import DEMO, Signer, expiry, trusted_signers
 
 SUFFIX = ".tar.gz"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# What special_k and the libraries below it raise for a tarball that is not as it should be.
-REFUSALS = (
-    AssertionError,
-    AttributeError,
-    EOFError,
-    KeyError,
-    ModelValidationError,
-    OSError,
-    SerializationError,
-    TypeError,
-    ValueError,
-    binascii.Error,
-    gpg.errors.GpgError,
-    tarfile.TarError,
-    voluptuous.Invalid,
-    zlib.error,
-)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+STATEMENT, PARAMETERS, NAKED = "statement.json", "parameters.json", "THEMODEL.pickle"
+# The globals that the one pickle in a tarball may name.
+ALLOWED = {
+    ("pressbox.classifier", "SportClassifier"),
+    ("special_k.serializable_model", "CustomSerializedValue"),
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a verifier demands beyond a good signature. Empty means: nothing.
+
+    name: the model's. not_before: the earliest sealing time, aware. signers: fingerprints.
+    """
+
+    name: str = ""
+    not_before: datetime | None = None
+    signers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A model whose origin and bytes are proven, and nothing of which has been loaded.
+
+    facts: what ``show`` prints. members: name to content. tar: all of it.
+    """
+
+    facts: dict
+    statement: dict
+    metadata: dict
+    members: dict[str, memoryview]
+    tar: memoryview
+    signer: Signer
+
+
+def verify(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()) -> Verified:
+    """Prove where the tarball at ``path`` comes from, against the signers in ``trusted``.
+
+    Raises UsageError if there is no file, NotTrusted with its reason for anything that is not as
+    it has to be.
+    """
+    return _verified(archive.read_file(Path(path)), trusted, policy)
+
+
+def open_model(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()):
+    """Verify the tarball, and only then load it: the SportClassifier that was sealed."""
+    return _loaded(verify(path, trusted, policy))
+
+
+def describe(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()) -> dict:
+    """Verify the tarball, and say what it is."""
+    return verify(path, trusted, policy).facts
+
+
+def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
+    layout = archive.survey(content)
+    line = archive.signed_line(layout.signed)
+    signers = trusted_signers(trusted)
+    armoured = {fingerprint: signer.armoured for fingerprint, signer in signers.items()}
+    signature = keys.verify(layout.signed, line, armoured)
+    signer = signers[signature.key.fingerprint]
+    if signer.retired:
+        raise NotTrusted(Reason.EXPIRED, f"its signer retired on {signer.until}")
+    metadata = archive.parse_metadata(line)
+    tar = archive.contents(content, layout)
+    members = archive.check_integrity(metadata, layout, tar)
+    statement, facts = _stated(members)
+    facts["signer"] = {
+        "fingerprint": signature.key.fingerprint,
+        "user_id": signature.key.user_id,
+        "expires": (day := expiry(signature.key, signer)) and day.isoformat(),
+        "demo": signature.key.fingerprint == DEMO,
+    }
+    _demand(policy, facts)
+    archive.check_pickle(members[NAKED], ALLOWED)
+    return Verified(facts, statement, metadata, members, tar, signer)
+
+
+def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
+    """The statement and what it says, once it speaks of this payload."""
+    if STATEMENT not in members:
+        raise NotTrusted(Reason.STATEMENT, "it has none")
+    statement = archive.parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
+    if PARAMETERS not in members:
+        raise NotTrusted(Reason.MODEL, "it has no labels")
+    parameters = archive.parse_json(bytes(members[PARAMETERS]), Reason.MODEL)
+    try:
+        facts = {**summary(statement), "labels": [str(label) for label in parameters["labels"]]}
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise NotTrusted(Reason.STATEMENT, f"it is not one of Pressbox ({error!r})") from error
+    payload = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
+    if archive.payload_digest(payload) != facts["model_digest"]:
+        raise NotTrusted(Reason.STATEMENT, "it speaks of another model")
+    return statement, facts
+
+
+def _demand(policy: Policy, facts: dict) -> None:
+    if policy.name and policy.name != facts["name"]:
+        raise NotTrusted(Reason.POLICY, f"it is {facts['name']!r}, not {policy.name!r}")
+    sealed_at = datetime.fromisoformat(facts["sealed_at"])
+    if policy.not_before and sealed_at < policy.not_before:
+        raise NotTrusted(Reason.POLICY, f"it was sealed at {sealed_at}, before {policy.not_before}")
+    if policy.signers and facts["signer"]["fingerprint"] not in policy.signers:
+        raise NotTrusted(
+            Reason.POLICY, f"{facts['signer']['fingerprint']} is none of the signers asked for"
+        )
+
+
+class _Memory(io.RawIOBase):
+    """A memoryview as a readable file, without a copy."""
+
+    def __init__(self, view: memoryview):
+        self._view, self._position = view, 0
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def readinto(self, buffer):
+        part = self._view[self._position : self._position + len(buffer)]
+        buffer[: len(part)] = part
+        self._position += len(part)
+        return len(part)
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self._position = offset + (0, self._position, len(self._view))[whence]
+        return self._position
+
+    def tell(self):
+        return self._position
+
+
+def _loaded(verified: Verified):
+    import special_k
+    from special_k.exceptions import ModelValidationError, SerializationError
+
+    from pressbox.classifier import SportClassifier
+
+    fingerprint = verified.signer.fingerprint
+    with keys.special_k_home(verified.signer.armoured, fingerprint) as home:
+        try:
+            model = special_k.load_model_from_tarball_stream(
+                _Memory(verified.tar), gpg_home_dir=home, run_model_validation=True
+            )
+            stored = {
+                attribute: (stream["serializer"], stream["filename"])
+                for attribute, stream in verified.metadata["attributes"].items()
+            }
+            if type(model) is not SportClassifier or model.custom_serialization != stored:
+                raise SerializationError("it is not a model of this release")
+        # It is authentic, so this is a signer's mistake, not an attack; still no model comes out.
+        except (
+            ArithmeticError,
+            AssertionError,
+            AttributeError,
+            LookupError,
+            ModelValidationError,
+            SerializationError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise NotTrusted(Reason.MODEL, f"it does not load ({error})") from error
+    return model
 
 
 def model_name(path: Path) -> str:
     """The name of the model at ``path``; UsageError unless a model can be written there."""
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder", f"name a file in it, e.g. {path}/sports{SUFFIX}")
     name = path.name.removesuffix(SUFFIX)
     if name == path.name or not NAME.fullmatch(name):
         raise UsageError(
             f"{path.name!r} is no name for a model",
-            f"use letters, digits, '.', '_' and '-', and end in {SUFFIX}",
+            f"use up to 100 letters, digits, '.', '_' and '-', and end in {SUFFIX}",
         )
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder", f"name a file in it, e.g. {path}/sports{SUFFIX}")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise UsageError(f"there is no folder {path.parent}", "create it, or name another")
-    if not os.access(path.parent, os.W_OK):
+    if not os.access(path.parent, os.W_OK | os.X_OK):
         raise PressboxError(
             f"{path.parent} cannot be written to", "change its mode or name another"
         )
     return name
 
 
-def seal(model: SportClassifier, path: Path, key: SigningKey) -> None:
-    """Sign the model, open the result again, and put it at ``path`` in one step.
+def refuse_to_replace_newer(path: Path, trusted: Path = GNUPG) -> None:
+    """PressboxError if the trusted model at ``path`` says that it was sealed later than now.
 
-    Whatever fails, the file that was at ``path`` stays as it was and no other file is left.
+    A clock that runs behind would put an older sealing time under the same name.
     """
+    try:
+        facts = describe(path, trusted)
+    except (NotTrusted, UsageError):
+        return
+    if datetime.fromisoformat(facts["sealed_at"]) > datetime.now(UTC):
+        raise PressboxError(
+            f"the model at {path} was sealed at {facts['sealed_at']}, later than now",
+            "set this machine's clock, or replace it all the same with --replace-newer",
+        )
+
+
+def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> None:
+    """Sign the model, open the result again in full, and put it at ``path`` in one step.
+
+    Whatever fails, the file that was at ``path`` stays as it was and no other file is left. The
+    model itself is not touched.
+    """
+    path = Path(path)
     content = _signed(model, key)
-    _opened(content, GNUPG)
-    _replace(Path(path), content)
+    try:
+        with _beside(path) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            _loaded(_verified(archive.read_open(file), trusted, Policy()))
+    except OSError as error:
+        raise PressboxError(
+            f"the model could not be written to {path.parent} ({error.strerror})",
+            "free some space or name another folder; an earlier model is as it was",
+        ) from error
 
 
-def open_model(path: Path, trusted: Path = GNUPG) -> SportClassifier:
-    """Verify the tarball at ``path`` against the signers in the folder ``trusted``, and load it."""
-    return _opened(_read(Path(path)), trusted)[0]
+def _signed(model, key: SigningKey) -> bytes:
+    import gpg
+    import special_k
+    from special_k.exceptions import ModelValidationError
 
-
-def describe(path: Path, trusted: Path = GNUPG) -> dict:
-    """Verify and load the tarball, and say what it is, as ``show`` and ``verify`` print it."""
-    model, signer = _opened(_read(Path(path)), trusted)
-    return {**summary(model.statement), "labels": model.labels, "signer": signer}
-
-
-def _signed(model: SportClassifier, key: SigningKey) -> bytes:
-    with signing_home(key) as (home, fingerprint):
+    # special_k insists on answering for the passphrase itself (loopback), which an agent that was
+    # forwarded here forbids: that one asks its owner.
+    mode = gpg.constants.PINENTRY_MODE_LOOPBACK
+    if key.agent:
+        mode = gpg.constants.PINENTRY_MODE_DEFAULT
+    with (
+        keys.signing_home(key) as (home, fingerprint),
+        mock.patch.object(gpg.constants, "PINENTRY_MODE_LOOPBACK", mode),
+    ):
         try:
             # special_k empties the model it saves: it gets a copy. It refuses an empty passphrase:
             # a key that has none never asks for this one.
             stream = special_k.save_model_to_tarball_stream(
                 copy.copy(model), home, fingerprint, key.passphrase or "none"
             )
+        except ModelValidationError as error:
+            raise PressboxError(f"the model is not valid ({error})", "repair its class") from error
         except gpg.errors.GPGMEError as error:
             raise PressboxError(
                 f"the model could not be signed ({error.getstring()})",
-                "check the signing key and its passphrase",
+                "check the signing key, its passphrase and its expiry",
             ) from error
     return stream.getvalue()
 
 
-def _opened(content: bytes, trusted: Path) -> tuple[SportClassifier, dict]:
-    with verifying_home(trusted) as home:
-        try:
-            signer = _signer(content, home)
-            model = special_k.load_model_from_tarball_stream(io.BytesIO(content), gpg_home_dir=home)
-            digest = summary(model.statement)["model_digest"]
-        except REFUSALS as error:
-            raise NotTrusted(
-                f"the model is not trusted ({type(error).__name__}: {error})",
-                "do not use it; ask for it again where it comes from",
-            ) from error
-    if payload_digest(payload(model)) != digest:
-        raise NotTrusted(
-            "the model is not the one its statement speaks of",
-            "do not use it; ask for it again where it comes from",
-        )
-    return model, signer
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[io.BufferedRandom]:
+    """Yield a new file that takes the place of ``path`` if the block ends well, and else is gone.
 
-
-def _signer(content: bytes, home: str) -> dict:
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        [name] = [name for name in archive.getnames() if name.endswith("/meta.json.asc")]
-        signed = archive.extractfile(name).read()
-    with gpg.Context(home_dir=home, offline=True) as context:
-        _, result = context.verify(signed)
-        [signature] = result.signatures
-        key = context.get_key(signature.fpr)
-        return {"fingerprint": key.fpr, "user_id": key.uids[0].uid}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"the model {path} cannot be read ({error.strerror})", "give the path of a model"
-        ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that has no name until it is complete, then put it in the place of ``path``."""
+    It has no name until then, so that not even ``kill -9`` leaves it behind. Where the file system
+    cannot do that (some network and desktop mounts), it has a hidden name of its own.
+    """
     folder = os.open(path.parent, os.O_RDONLY)
+    hidden = f".{path.name}.{secrets.token_hex(4)}"
     try:
-        with open(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            # A link cannot replace a file, a rename can: the name in between lives microseconds.
-            # With a dir_fd, Python follows the link in /proc to the file itself.
-            complete = f".{path.name}.{secrets.token_hex(4)}"
-            os.link(f"/proc/self/fd/{file.fileno()}", complete, dst_dir_fd=folder)
-        os.replace(complete, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+        except OSError:
+            with _named_beside(path) as file:
+                yield file
+        else:
+            with open(descriptor, "w+b") as file:
+                yield file
+                # A link cannot replace a file, a rename can. With a dir_fd, Python follows the
+                # link in /proc to the file itself.
+                os.link(f"/proc/self/fd/{descriptor}", hidden, dst_dir_fd=folder)
+            os.replace(hidden, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
-    except OSError as error:
-        raise PressboxError(
-            f"the model could not be written to {path.parent} ({error.strerror})",
-            "free some space or name another folder; an earlier model is as it was",
-        ) from error
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def _named_beside(path: Path) -> Iterator[io.BufferedRandom]:
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with hidden.open("x+b") as file:
+            yield file
+        hidden.replace(path)
+    except BaseException:
+        hidden.unlink(missing_ok=True)
+        raise

@@ -17,6 +17,13 @@ Train the classifier in the one environment. The last line of standard output is
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one
   --output FILE    where the model goes (default: models/sports.tar.gz)
   --data SOURCE    newsroom (default), newsgroups, a folder, or a .csv, .jsonl or .parquet file
+  --signing-key FILE, --passphrase-file FILE
+                   sign with this armoured secret key; default: the key in PRESSBOX_SIGNING_KEY and
+                   its passphrase in PRESSBOX_SIGNING_PASSPHRASE, else the published demo key
+  --signing-agent FINGERPRINT
+                   sign with a trusted signer's key that your gpg-agent, or its smartcard, holds
+  --release        refuse to sign with the demo key
+  --replace-newer  replace even a model that says it was sealed later than now
   --dry-run        print the commands, run nothing
   --help           print this
 
@@ -24,13 +31,18 @@ example: scripts/train.sh --data ~/texts.csv --output models/mine.tar.gz
 USAGE
 }
 
-bootstrap='' door='' output=$ROOT/models/sports.tar.gz data=newsroom
+bootstrap='' door='' output=$ROOT/models/sports.tar.gz data=newsroom key='' passphrase='' agent=''
+options=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) bootstrap=yes ;;
 	--door) needs_value "$@" && door=$2 && shift ;;
 	--output) needs_value "$@" && output=$2 && shift ;;
 	--data) needs_value "$@" && data=$2 && shift ;;
+	--signing-key) needs_value "$@" && key=$2 && shift ;;
+	--passphrase-file) needs_value "$@" && passphrase=$2 && shift ;;
+	--signing-agent) needs_value "$@" && agent=$2 && shift ;;
+	--release | --replace-newer) options+=("$1") ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;
 	--) shift && break ;;
@@ -66,9 +78,36 @@ newsgroups)
 	;;
 esac
 
+# The files stay here; their contents go in on the pipe.
 if [ "$DOOR" = inside ]; then
-	enter "$bootstrap" "${command[@]}" --data "$source" "$@"
+	[ -z "$key" ] || options+=(--signing-key "$key")
+	[ -z "$passphrase" ] || options+=(--passphrase-file "$passphrase")
+	key='' passphrase=''
+fi
+if [ -n "$key" ]; then
+	[ -r "$key" ] || die "$EX_USAGE" "the signing key $key cannot be read; name an armoured secret key"
+	PRESSBOX_SIGNING_KEY=$(cat "$key")
+	PRESSBOX_SIGNING_PASSPHRASE=
+fi
+if [ -n "$passphrase" ]; then
+	[ -r "$passphrase" ] || die "$EX_USAGE" "the passphrase file $passphrase cannot be read; name the file that holds it"
+	PRESSBOX_SIGNING_PASSPHRASE=$(cat "$passphrase")
+fi
+if [ -n "$agent" ]; then
+	options+=(--signing-agent "$agent")
+	if [ "$DOOR" != inside ]; then
+		# What gpg-agent lets others use: it signs, and gives no key away.
+		socket=$(gpgconf --list-dirs agent-extra-socket 2>/dev/null || true)
+		[ -S "$socket" ] || die "$EX_USAGE" "no gpg-agent listens here; start it: gpg-connect-agent /bye"
+		let_in "$socket" rw
+		options+=(--agent-socket "$SEEN_AS")
+	fi
+fi
+command+=(--data "$source" "${options[@]+"${options[@]}"}" "$@")
+
+if [ "$DOOR" = inside ]; then
+	enter "$bootstrap" "${command[@]}"
 else
-	enter "$bootstrap" "${command[@]}" --data "$source" "$@" >&2
+	enter "$bootstrap" "${command[@]}" >&2
 fi
 [ -n "$DRY_RUN" ] || printf '%s\n' "$model"

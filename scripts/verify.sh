@@ -15,6 +15,11 @@ Say who signed a model, where it was made, and whether every byte of it holds.
 
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one
+  --name NAME      demand that the model has this name
+  --not-before DATE
+                   demand that it was sealed since then
+  --signer FINGERPRINT
+                   demand this signer, or one of several
   --json           for programs
   --dry-run        print the commands, run nothing
   --help           print this
@@ -29,6 +34,7 @@ while [ $# -gt 0 ]; do
 	--bootstrap) bootstrap=yes ;;
 	--door) needs_value "$@" && door=$2 && shift ;;
 	--json) arguments+=(--json) ;;
+	--name | --not-before | --signer) needs_value "$@" && arguments+=("$1" "$2") && shift ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;
 	-*) unknown_option "$1" ;;

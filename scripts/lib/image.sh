@@ -47,6 +47,7 @@ require_image() {
 
 pull_base() {
 	local base
+	# shellcheck disable=SC2016 # the Dockerfile has it so, unexpanded
 	base=$(sed -n 's/^FROM ${BASE_IMAGE:-\(.*\)} AS base$/\1/p' "$ROOT/.devcontainer/Dockerfile")
 	"$ENGINE" image inspect "$base" >/dev/null 2>&1 || run "$ENGINE" pull --quiet "$base" 2>/dev/null
 }

@@ -1,0 +1,392 @@
+"""The file format of a sealed model, read without believing anything in it.
+
+special_k writes a gzip of a tar of one folder: ``meta.version``, the attributes, the pickled model
+and, last, ``meta.json.asc``, a clear-signed line of JSON that has an HMAC for each of the others.
+What is read here is not yet authentic, so every rule is exact: a header has to be, byte for byte,
+the one that special_k writes for that name and size, and nothing may lie outside of the members.
+Sizes are bounded before anything is kept; ``survey`` keeps no content but the signed line.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import pickletools
+import re
+import stat
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pressbox.errors import NotTrusted, Reason, UsageError
+
+MAX_FILE = 512 << 20
+# Inflated, a file may have so many bytes, and so many times its own size more: enough for arrays
+# of zeros, and inflated within the second.
+MAX_INFLATED, MAX_INFLATION = 128 << 20, 8
+MAX_MEMBERS = 64
+# GnuPG cuts a clear-signed line at 19,993 bytes, and then everything behind is not signed.
+MAX_LINE = 19_000
+MAX_SIGNED = MAX_LINE + 6_000
+
+BLOCK, RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
+CHUNK = 1 << 20
+# Deflate; no flags, or a file name; a time; level 9; "unknown" system: what Python writes.
+GZIP_HEADER = re.compile(
+    rb"\x1f\x8b\x08(?:\0.{4}\x02\xff|\x08.{4}\x02\xff[ -~]{1,255}\0)", re.DOTALL
+)
+FOLDER = re.compile(rb"model_[0-9a-f]{32}")
+MEMBER = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+VERSION, SIGNED = "meta.version", "meta.json.asc"
+VERSION_CONTENT = b"3\n"
+# What special_k is told to store attributes with, and how it stores the model without them.
+SERIALIZERS = {"json", "npy"}
+NAKED_MODEL = ("pickle", "THEMODEL.pickle")
+# What pickling an object of two classes without arguments takes. No REDUCE: nothing is called.
+PICKLE_OPCODES = {
+    "BINGET",
+    "BUILD",
+    "EMPTY_DICT",
+    "EMPTY_TUPLE",
+    "FRAME",
+    "LONG_BINGET",
+    "MARK",
+    "MEMOIZE",
+    "NEWOBJ",
+    "PROTO",
+    "SETITEM",
+    "SETITEMS",
+    "SHORT_BINUNICODE",
+    "STACK_GLOBAL",
+    "STOP",
+}
+CLEAR_SIGNED = re.compile(
+    rb"-----BEGIN PGP SIGNED MESSAGE-----\nHash: (?P<hash>SHA[0-9]+)\n\n"
+    rb"(?P<line>\{[ -~]*\})\n"
+    rb"-----BEGIN PGP SIGNATURE-----\n\n"
+    rb"(?P<body>(?:[A-Za-z0-9+/=]{1,64}\n)+?)"
+    rb"(?:=(?P<crc>[A-Za-z0-9+/]{4})\n)?"
+    rb"-----END PGP SIGNATURE-----\n"
+)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Where the members of a tar lie. ``members``: name to (offset, size), in bytes of the tar."""
+
+    size: int
+    members: dict[str, tuple[int, int]]
+    signed: bytes
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a regular file, read once. UsageError if there is none, NotTrusted else."""
+    try:
+        # O_NONBLOCK: a pipe must not keep us waiting for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if os.path.lexists(path) and Path(path).is_symlink():
+            raise refusal(Reason.FILE, f"{path} is a symbolic link") from error
+        raise UsageError(
+            f"the model {path} cannot be read ({error.strerror})", "give the path of a model"
+        ) from error
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise refusal(Reason.FILE, f"{path} is not a regular file")
+        return read_open(file)
+
+
+def read_open(file) -> bytes:
+    """The content of an open binary file from its start, if it looks like a sealed model."""
+    file.seek(0)
+    head = file.read(BLOCK)
+    if not GZIP_HEADER.match(head):
+        raise refusal(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")
+    content = head + file.read(MAX_FILE - len(head) + 1)
+    if len(content) > MAX_FILE:
+        raise refusal(Reason.FILE, f"it is larger than {MAX_FILE >> 20} MiB")
+    return content
+
+
+def refusal(reason: Reason, what: str) -> NotTrusted:
+    return NotTrusted(reason, what)
+
+
+def inflated(content: bytes) -> Iterator[bytes]:
+    """The chunks of the one gzip member that ``content`` has to be, its CRC checked at the end."""
+    limit = MAX_INFLATED + MAX_INFLATION * len(content)
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    if not GZIP_HEADER.match(content):
+        raise refusal(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")
+    total, pending = 0, content
+    try:
+        while not inflater.eof:
+            chunk = inflater.decompress(pending, CHUNK)
+            pending = inflater.unconsumed_tail
+            total += len(chunk)
+            if total > limit:
+                raise refusal(Reason.COMPRESSION, f"it inflates to more than {limit >> 20} MiB")
+            if not chunk and not pending and not inflater.eof:
+                raise refusal(Reason.COMPRESSION, "it ends in the middle")
+            yield chunk
+    except zlib.error as error:
+        raise refusal(Reason.COMPRESSION, f"it does not inflate ({error})") from error
+    if inflater.unused_data:
+        raise refusal(Reason.COMPRESSION, "something follows the compressed data")
+
+
+class _Stream:
+    """The inflated bytes in order, each read once."""
+
+    def __init__(self, chunks: Iterator[bytes]):
+        self._chunks, self._buffer, self.offset = chunks, b"", 0
+
+    def read(self, size: int) -> bytes:
+        parts = []
+        while size > 0:
+            if not self._buffer:
+                self._buffer = next(self._chunks, None)
+                if self._buffer is None:
+                    raise refusal(Reason.ARCHIVE, "it ends in the middle")
+            part, self._buffer = self._buffer[:size], self._buffer[size:]
+            size -= len(part)
+            self.offset += len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+    def skip(self, size: int) -> None:
+        while size > 0:
+            size -= len(self.read(min(size, CHUNK)))
+
+    def at_end(self) -> bool:
+        while not self._buffer:
+            self._buffer = next(self._chunks, None)
+            if self._buffer is None:
+                self._buffer = b""
+                return True
+        return False
+
+
+def survey(content: bytes) -> Survey:
+    """Walk the tar in the gzip ``content`` without keeping it; NotTrusted unless it is exact."""
+    stream = _Stream(inflated(content))
+    folder = _folder(stream.read(BLOCK))
+    members, kept = {}, {}
+    while (header := stream.read(BLOCK)) != bytes(BLOCK):
+        if len(members) == MAX_MEMBERS:
+            raise refusal(Reason.ARCHIVE, f"it has more than {MAX_MEMBERS} members")
+        name, size = _member(header, folder)
+        if name in members:
+            raise refusal(Reason.ARCHIVE, f"it has two members {name}")
+        members[name] = (stream.offset, size)
+        if name in (VERSION, SIGNED):
+            if size > MAX_SIGNED:
+                raise refusal(Reason.METADATA, f"{name} is larger than {MAX_SIGNED} bytes")
+            kept[name] = stream.read(size)
+        else:
+            stream.skip(size)
+        _zeros(stream, -size % BLOCK)
+    # tarfile ends with two empty blocks and fills up the record.
+    _zeros(stream, BLOCK)
+    _zeros(stream, -stream.offset % RECORD)
+    if not stream.at_end():
+        raise refusal(Reason.ARCHIVE, "something follows the end of the archive")
+    if kept.get(VERSION) != VERSION_CONTENT:
+        raise refusal(Reason.METADATA, f"{VERSION} is not that of format 3")
+    if SIGNED not in kept:
+        raise refusal(Reason.METADATA, f"it has no {SIGNED}")
+    return Survey(stream.offset, members, kept[SIGNED])
+
+
+def _zeros(stream: _Stream, size: int) -> None:
+    if stream.read(size).strip(b"\0"):
+        raise refusal(Reason.ARCHIVE, "there are bytes between the members")
+
+
+def _folder(header: bytes) -> bytes:
+    name = header[:100].rstrip(b"\0").removesuffix(b"/")
+    if not FOLDER.fullmatch(name) or header != _header(name, 0, tarfile.DIRTYPE):
+        raise refusal(Reason.ARCHIVE, "it does not begin with the folder of a model")
+    return name
+
+
+def _member(header: bytes, folder: bytes) -> tuple[str, int]:
+    inside, _, name = header[:100].rstrip(b"\0").partition(b"/")
+    digits = header[124:135]
+    if inside != folder or not MEMBER.fullmatch(name) or not re.fullmatch(rb"[0-7]{11}", digits):
+        raise refusal(Reason.ARCHIVE, "a member is not a plain file of the model's folder")
+    size = int(digits, 8)
+    if header != _header(folder + b"/" + name, size, tarfile.REGTYPE):
+        raise refusal(Reason.ARCHIVE, "a header is not as special_k writes it")
+    return name.decode(), size
+
+
+def _header(name: bytes, size: int, kind: bytes) -> bytes:
+    """The one header that special_k (tarfile's defaults) writes for a member."""
+    info = tarfile.TarInfo(name.decode())
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def contents(content: bytes, layout: Survey) -> memoryview:
+    """The tar itself, inflated a second time, now that its size is known to be meant."""
+    tar = bytearray(layout.size)
+    offset = 0
+    for chunk in inflated(content):
+        tar[offset : offset + len(chunk)] = chunk
+        offset += len(chunk)
+    return memoryview(tar).toreadonly()
+
+
+def signed_line(signed: bytes) -> bytes:
+    """The one line that ``meta.json.asc`` claims is signed; NotTrusted unless its shape is exact.
+
+    That leaves GnuPG nothing to interpret: no text around the armour, no other kind of message, no
+    second signature, no blank at the end of a line (which no signature covers).
+    """
+    match = CLEAR_SIGNED.fullmatch(signed)
+    if not match or len(match["line"]) > MAX_LINE:
+        raise refusal(Reason.METADATA, f"{SIGNED} is not one clear-signed line")
+    body = match["body"].replace(b"\n", b"")
+    try:
+        packet = base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise refusal(Reason.METADATA, "the signature is not base64") from error
+    lines = base64.b64encode(packet)
+    wrapped = b"".join(lines[i : i + 64] + b"\n" for i in range(0, len(lines), 64))
+    if wrapped != match["body"] or match["crc"] not in (None, base64.b64encode(_crc24(packet))):
+        raise refusal(Reason.METADATA, "the signature's armour is not as GnuPG writes it")
+    if not _one_signature(packet):
+        raise refusal(Reason.METADATA, "the signature is not one OpenPGP signature")
+    return match["line"]
+
+
+def _one_signature(packet: bytes) -> bool:
+    """Whether it is exactly one signature packet (RFC 9580, 4.2): type 2, and its length."""
+    if len(packet) < 3:
+        return False
+    if packet[0] == 0x88:  # one octet of length
+        return packet[1] == len(packet) - 2
+    if packet[0] == 0x89:  # two octets
+        return int.from_bytes(packet[1:3]) == len(packet) - 3
+    return False
+
+
+def _crc24(content: bytes) -> bytes:
+    """The checksum of OpenPGP's armour (RFC 4880, 6.1)."""
+    crc = 0xB704CE
+    for octet in content:
+        crc ^= octet << 16
+        for _ in range(8):
+            crc <<= 1
+            if crc & 0x1000000:
+                crc ^= 0x1864CFB
+    return crc.to_bytes(3)
+
+
+def parse_json(content: bytes, reason: Reason):
+    """JSON as its standard has it: UTF-8, no name twice, no NaN; else NotTrusted."""
+
+    def unique(pairs):
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a name stands in it twice")
+        return dict(pairs)
+
+    def constant(name):
+        raise ValueError(f"{name} is no number")
+
+    try:
+        return json.loads(content.decode(), object_pairs_hook=unique, parse_constant=constant)
+    except (ValueError, RecursionError) as error:
+        raise refusal(reason, f"it is not JSON ({error})") from error
+
+
+def parse_metadata(line: bytes) -> dict:
+    """The signed line as special_k's format 3 has it; NotTrusted unless it is exactly that."""
+    metadata = parse_json(line, Reason.METADATA)
+    expected = {
+        "version": int,
+        "model": dict,
+        "attributes": dict,
+        "written_on_date": str,
+        "serializing_package_version": str,
+        "installed_packages": list,
+    }
+    if (
+        not isinstance(metadata, dict)
+        or metadata.keys() != expected.keys()
+        or any(type(metadata[key]) is not kind for key, kind in expected.items())
+        or metadata["version"] != 3
+        or not all(isinstance(package, str) for package in metadata["installed_packages"])
+        or not all(map(_is_stream, [metadata["model"], *metadata["attributes"].values()]))
+        or (metadata["model"]["serializer"], metadata["model"]["filename"]) != NAKED_MODEL
+        or not {stream["serializer"] for stream in metadata["attributes"].values()} <= SERIALIZERS
+    ):
+        raise refusal(Reason.METADATA, "the signed line is not metadata of format 3")
+    return metadata
+
+
+def _is_stream(stream) -> bool:
+    return (
+        isinstance(stream, dict)
+        and stream.keys() == {"filename", "nonce", "hmac_code", "serializer"}
+        and all(isinstance(value, str) for value in stream.values())
+    )
+
+
+def check_integrity(metadata: dict, layout: Survey, tar: memoryview) -> dict[str, memoryview]:
+    """The content of each signed member by name, every HMAC checked; NotTrusted if one is off."""
+    streams = [metadata["model"], *metadata["attributes"].values()]
+    names = [stream["filename"] for stream in streams]
+    if sorted([*names, VERSION, SIGNED]) != sorted(layout.members):
+        raise refusal(Reason.INTEGRITY, "its members are not those that were signed")
+    contents = {}
+    for stream in streams:
+        offset, size = layout.members[stream["filename"]]
+        content = tar[offset : offset + size]
+        try:
+            nonce, code = (
+                base64.b64decode(stream[field], validate=True) for field in ("nonce", "hmac_code")
+            )
+        except ValueError as error:
+            raise refusal(Reason.METADATA, "a nonce or an HMAC is not base64") from error
+        if not hmac.compare_digest(hmac.digest(nonce, content, "sha256"), code):
+            raise refusal(Reason.INTEGRITY, f"{stream['filename']} is not the one that was signed")
+        contents[stream["filename"]] = content
+    return contents
+
+
+def check_pickle(content: memoryview, allowed: set[tuple[str, str]]) -> None:
+    """NotTrusted if the pickled naked model could name anything but the ``allowed`` globals.
+
+    The opcodes are read, not executed. Each STACK_GLOBAL has to follow the two strings it takes,
+    with nothing between but notes of the memo, and no other opcode reaches a global or a call.
+    """
+    recent: list = []
+    end = -1
+    try:
+        for opcode, argument, position in pickletools.genops(bytes(content)):
+            if opcode.name not in PICKLE_OPCODES:
+                raise refusal(Reason.CODE, f"its pickle has the opcode {opcode.name}")
+            if opcode.name == "STACK_GLOBAL" and tuple(recent[-2:]) not in allowed:
+                raise refusal(Reason.CODE, f"its pickle names {recent[-2:]}")
+            if opcode.name != "MEMOIZE":
+                recent.append(argument if opcode.name.endswith("BINUNICODE") else None)
+            end = position
+    except (ValueError, IndexError) as error:
+        raise refusal(Reason.CODE, f"its pickle cannot be read ({error})") from error
+    if end != len(content) - 1:
+        raise refusal(Reason.CODE, "something follows its pickle")
+
+
+def payload_digest(files: Mapping[str, bytes | memoryview]) -> str:
+    """``sha256:<hex>`` over the names, lengths and bytes of the files, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{len(files[name])}\0".encode())
+        digest.update(files[name])
+    return f"sha256:{digest.hexdigest()}"

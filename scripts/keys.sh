@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+# shellcheck source=scripts/lib/engine.sh
+. "$ROOT/scripts/lib/engine.sh"
+# shellcheck source=scripts/lib/image.sh
+. "$ROOT/scripts/lib/image.sh"
+# shellcheck source=scripts/lib/doors.sh
+. "$ROOT/scripts/lib/doors.sh"
+
+usage() {
+	cat <<'USAGE'
+usage: scripts/keys.sh [--bootstrap] [--door DOOR] [--dry-run] COMMAND …
+The signing keys, and the signers whose models are trusted (gnupg/).
+
+  new USER-ID --out FOLDER [--days N]
+                   make a signing key, for a year unless told otherwise, in a folder outside of
+                   the repository, and say what to put where
+                   example: scripts/keys.sh new 'Sports desk <sports@example.org>' --out ~/keys
+  list             who is trusted, and until when; exit 1 when one of the keys has expired
+                   example: scripts/keys.sh list
+  trust FILE       trust whoever holds the secret half of a public key
+                   example: scripts/keys.sh trust ~/keys/89ACF93E413D302C.pub.asc
+  revoke FINGERPRINT
+                   trust somebody no longer: all their models are refused, old ones too
+                   example: scripts/keys.sh revoke D4021E7D4529EC2E3058A92277DDEEAA3A5411D4
+  rotate FILE --old FINGERPRINT [--until DATE]
+                   trust a new key, and its predecessor only to the end of that day (default: in
+                   30 days)
+                   example: scripts/keys.sh rotate ~/keys/89ACF93E413D302C.pub.asc \
+                     --old D4021E7D4529EC2E3058A92277DDEEAA3A5411D4 --until 2027-01-31
+
+Commit gnupg/ after trust, revoke and rotate.
+USAGE
+}
+
+bootstrap='' door=docker
+while [ $# -gt 0 ]; do
+	case $1 in
+	--bootstrap) bootstrap=yes ;;
+	--door) needs_value "$@" && door=$2 && shift ;;
+	--dry-run) DRY_RUN=yes ;;
+	--help) usage && exit 0 ;;
+	-*) unknown_option "$1" ;;
+	*) break ;;
+	esac
+	shift
+done
+[ $# -gt 0 ] || die "$EX_USAGE" "which command? new, list, trust, revoke or rotate; see --help"
+if inside_container; then door=''; fi
+choose_door "$door"
+
+verb=$1
+shift
+arguments=()
+while [ $# -gt 0 ]; do
+	case $verb,$1 in
+	*,--help) usage && exit 0 ;;
+	new,--out)
+		needs_value "$@"
+		[ -d "$2" ] || die "$EX_USAGE" "there is no folder $2; create it: mkdir -m 700 $2"
+		folder=$(resolved "$2")
+		case $folder/ in
+		"$ROOT"/*) die "$EX_USAGE" "$folder is in the repository; keep secret keys out of it" ;;
+		esac
+		WRITES=$folder
+		let_in "$folder" rw
+		arguments+=(--out "$SEEN_AS" --shown-as "$folder")
+		shift
+		;;
+	trust,[!-]* | rotate,[!-]*)
+		[ -f "$1" ] || die "$EX_USAGE" "there is no file '$1'; give what gpg --armor --export prints"
+		let_in "$(resolved "$1")" ro
+		arguments+=("$SEEN_AS")
+		;;
+	rotate,--old | rotate,--until | new,--days)
+		needs_value "$@"
+		arguments+=("$1" "$2")
+		shift
+		;;
+	*) arguments+=("$1") ;;
+	esac
+	shift
+done
+case $verb in
+trust | revoke | rotate)
+	WRITES=$ROOT/gnupg
+	let_in "$WRITES" rw
+	;;
+esac
+enter "$bootstrap" python -m pressbox keys "$verb" "${arguments[@]+"${arguments[@]}"}"

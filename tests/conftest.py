@@ -1,0 +1,242 @@
+"""What the tests share: a small corpus, a sealed model of it, throw-away keys, the command line."""
+
+import copy
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+with warnings.catch_warnings():
+    # pytest.ini makes warnings errors, and Debian's gpg, made by SWIG, crashes where one is.
+    warnings.simplefilter("ignore")
+    import gpg as _  # noqa: F401
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from pressbox import keys, provenance, signing, tarball, training
+from pressbox.corpus import load_corpus
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_DATA = "PRESSBOX_REAL_DATA"
+DEMO = "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4"
+TEXTS = ["a wicket and an innings", "the caddie took the putter", "", "nothing known"]
+WORDS = {
+    "cricket": ["wicket", "innings", "bowler", "crease", "stumps", "umpire", "googly", "maiden"],
+    "golf": ["fairway", "bunker", "putt", "caddie", "birdie", "links", "albatross", "tee"],
+    "tennis": ["racket", "serve", "volley", "baseline", "deuce", "rally", "tiebreak", "ace"],
+}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", f"real_data: needs the folder that {REAL_DATA} names")
+    # special_k asks for the time in the way of 2020, which Python deprecated since.
+    config.addinivalue_line("filterwarnings", "ignore:datetime.datetime.utcnow:DeprecationWarning")
+    # A developer's own key takes no part.
+    for name in ("FD", "KEY", "PASSPHRASE"):
+        os.environ.pop(f"PRESSBOX_SIGNING_{name}", None)
+
+
+def pytest_report_header():
+    return f"real data: {os.environ.get(REAL_DATA) or f'none ({REAL_DATA} is not set)'}"
+
+
+def pytest_collection_modifyitems(config, items):
+    if not os.environ.get(REAL_DATA):
+        needing = [item for item in items if item.get_closest_marker("real_data")]
+        config.hook.pytest_deselected(items=needing)
+        items[:] = [item for item in items if item not in needing]
+
+
+@pytest.fixture(autouse=True)
+def same_handler():
+    """What a command does on SIGTERM ends with the test."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory):
+    """The folder 20news/ of real newsgroup articles, in load_files layout."""
+    folder = tmp_path_factory.mktemp("real")
+    with tarfile.open(Path(os.environ[REAL_DATA], "20news-bydate-sport.tar.xz")) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "20news"
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Three labels, ten short texts each."""
+    return tuple(
+        (f"{words[i % 8]} {words[(i + 1) % 8]} {words[(i + 3) % 8]} on day {10 + i}", label)
+        for label, words in WORDS.items()
+        for i in range(10)
+    )
+
+
+def write_jsonl(path, rows):
+    lines = (json.dumps({"text": text, "label": label}) for text, label in rows)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def shuffled(rows):
+    return sorted(rows, key=lambda row: row[0][::-1])
+
+
+@pytest.fixture(scope="session")
+def table(rows, tmp_path_factory):
+    """The path of a small .jsonl file."""
+    return write_jsonl(tmp_path_factory.mktemp("source") / "small.jsonl", rows)
+
+
+@pytest.fixture(scope="session")
+def corpus(table):
+    return load_corpus(str(table))
+
+
+def solver(**parameters):
+    """An estimator that is good enough for any CPU."""
+    exact = {"solver": "newton-cg", "tol": training.TOLERANCE, "max_iter": 1000}
+    return LogisticRegression(**{**exact, **parameters})
+
+
+@pytest.fixture(scope="session")
+def fit():
+    """Fit as train.py does, with other parameters where a test wants them."""
+
+    def fit(rows, vectorizer=(), estimator=()):
+        return training.fit(rows, TfidfVectorizer(**dict(vectorizer)), solver(**dict(estimator)))
+
+    return fit
+
+
+@pytest.fixture(scope="session")
+def fitted(corpus, fit):
+    """A small model. Shared: change a copy."""
+    return fit(corpus.train)
+
+
+@pytest.fixture(scope="session")
+def model(fitted, corpus):
+    """The small model with its statement. Shared: change a copy."""
+    model = copy.copy(fitted)
+    metrics = training.evaluate(model, corpus.test)
+    digest = model.digest
+    model.statement = provenance.statement("small", digest, corpus, metrics)
+    return model
+
+
+@pytest.fixture(scope="session")
+def sealed(model, tmp_path_factory):
+    """The bytes of the small model, sealed with the demo key."""
+    path = tmp_path_factory.mktemp("sealed") / "small.tar.gz"
+    tarball.seal(model, path, signing.demo_key())
+    return path.read_bytes()
+
+
+@pytest.fixture
+def earlier(sealed, tmp_path):
+    """A folder of models that already holds one: what must survive whatever fails."""
+    path = tmp_path / "models" / "sports.tar.gz"
+    path.parent.mkdir()
+    path.write_bytes(sealed)
+    return path
+
+
+@pytest.fixture
+def untouched(earlier, sealed):
+    def untouched():
+        assert earlier.read_bytes() == sealed
+        assert list(earlier.parent.iterdir()) == [earlier]
+
+    return untouched
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of what train.py needs of this checkout, for tests that change it."""
+    folder = tmp_path / "checkout"
+    for name in ("corpus", "gnupg", "pressbox"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "train.py", folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class ThrowAwayKey:
+    signing: keys.SigningKey
+    public: bytes
+    fingerprint: str
+
+
+def make_key(passphrase):
+    with tempfile.TemporaryDirectory(prefix="key-") as home:
+        gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback"]
+        gpg += ["--passphrase", passphrase, "--armor"]
+
+        def ask(*arguments):
+            return subprocess.run([*gpg, *arguments], check=True, capture_output=True).stdout
+
+        ask("--quick-gen-key", "Throw Away <throw@away.example>", "ed25519", "sign", "never")
+        secret, public = ask("--export-secret-keys"), ask("--export")
+        [fingerprint, *_] = [
+            line.split(":")[9]
+            for line in ask("--with-colons", "--list-keys").decode().splitlines()
+            if line.startswith("fpr:")
+        ]
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
+    return ThrowAwayKey(keys.SigningKey(secret, passphrase), public, fingerprint)
+
+
+@pytest.fixture(scope="session")
+def stranger():
+    """A key that nobody trusts."""
+    return make_key("Pferd, größer  als 100 %")
+
+
+def trust(folder, *trusted):
+    """Make the folder one of trusted signers, as gnupg/ is: these, and no others."""
+    folder.mkdir(exist_ok=True)
+    names = {f"{key.fingerprint}.pub.asc": key for key in trusted}
+    for name, key in names.items():
+        (folder / name).write_bytes(key.public)
+    fingerprints = {name: key.fingerprint for name, key in names.items()}
+    (folder / "keyname-to-fingerprint.json").write_text(json.dumps(fingerprints))
+    lines = (f"{key.fingerprint}:6:\n" for key in trusted)
+    (folder / "trustdb.txt").write_text("# ownertrust\n" + "".join(lines))
+    return folder
+
+
+def python(*arguments, cwd=ROOT, env=(), **options):
+    """Run Python as a person does: ``python("train.py", path)``."""
+    options = {"input": "", "text": not isinstance(options.get("input"), bytes), **options}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **dict(env)},
+        capture_output=True,
+        timeout=120,
+        **options,
+    )
+
+
+def assert_refused(done, status, saying=""):
+    """One error line, what happened and what to do, and nothing a person should not see."""
+    assert done.returncode == status, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    assert "; " in errors[0]
+    assert saying in errors[0]
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr

@@ -1,0 +1,204 @@
+"""Sealing: what is in the file, and what is left when it cannot be written."""
+
+import argparse
+import base64
+import copy
+import io
+import json
+import os
+import pickletools
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TEXTS, make_key, trust
+
+from pressbox import keys, signing, tarball
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
+
+KEY = signing.demo_key()
+PUBLIC = (keys.GNUPG / "demo.pub.asc").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def members(sealed):
+    """The files of the tarball, by the last part of their names."""
+    with tarfile.open(fileobj=io.BytesIO(sealed)) as archive:
+        files = [info for info in archive if info.isfile()]
+        return {Path(info.name).name: archive.extractfile(info).read() for info in files}
+
+
+def test_a_model_is_of_use_after_it_was_sealed(model, tmp_path):
+    before = model.predict_proba(TEXTS)
+    tarball.seal(model, tmp_path / "one.tar.gz", KEY)
+    assert np.array_equal(model.predict_proba(TEXTS), before)
+    tarball.seal(model, tmp_path / "two.tar.gz", KEY)
+    assert tarball.describe(tmp_path / "two.tar.gz")["name"] == "small"
+
+
+def test_the_payload_holds_no_pickle_but_the_naked_model(members):
+    payload = members.keys() - {"THEMODEL.pickle", "meta.json.asc", "meta.version"}
+    assert len(payload) == 7
+    for name in payload:
+        if name.endswith(".json"):
+            json.loads(members[name])
+        else:
+            assert name.endswith(".npy")
+            array = np.load(io.BytesIO(members[name]), allow_pickle=False)
+            assert array.dtype == np.float64
+
+
+def test_the_naked_model_names_two_globals(members):
+    named, strings = set(), []
+    for opcode, argument, _ in pickletools.genops(members["THEMODEL.pickle"]):
+        if opcode.name.endswith("UNICODE"):
+            strings.append(argument)
+        elif opcode.name == "STACK_GLOBAL":
+            named.add(".".join(strings[-2:]))
+        else:
+            assert opcode.name not in ("GLOBAL", "INST", "REDUCE", "EXT1", "EXT2", "EXT4")
+    assert named == {
+        "pressbox.classifier.SportClassifier",
+        "special_k.serializable_model.CustomSerializedValue",
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "saying"),
+    [
+        (keys.SigningKey(KEY.armoured, "wrong"), "passphrase"),
+        (keys.SigningKey(KEY.armoured, ""), "passphrase"),
+        (keys.SigningKey(PUBLIC, KEY.passphrase), "not one secret key"),
+        (keys.SigningKey(b"", KEY.passphrase), "not one secret key"),
+        (keys.SigningKey(b"no key", KEY.passphrase), "not one secret key"),
+    ],
+    ids=["wrong passphrase", "no passphrase", "public key", "no key", "garbage"],
+)
+def test_a_key_that_cannot_sign_leaves_the_earlier_model(key, saying, model, earlier, untouched):
+    with pytest.raises(PressboxError, match=saying) as caught:
+        tarball.seal(model, earlier, key)
+    assert caught.value.exit_status == 1
+    untouched()
+
+
+def test_a_key_that_nobody_trusts_leaves_the_earlier_model(model, stranger, earlier, untouched):
+    with pytest.raises(NotTrusted):
+        tarball.seal(model, earlier, stranger.signing)
+    untouched()
+
+
+def test_a_model_that_is_not_valid_leaves_the_earlier_one(model, earlier, untouched):
+    broken = copy.copy(model)
+    broken.probes = []
+    with pytest.raises(PressboxError, match="not valid"):
+        tarball.seal(broken, earlier, KEY)
+    untouched()
+
+
+@pytest.mark.parametrize("name", ["demo.passphrase", "demo.secret.asc"])
+def test_a_missing_key_file_is_named(name, checkout):
+    (checkout / "gnupg" / name).unlink()
+    with pytest.raises(PressboxError, match=f"{name}.*; ") as caught:
+        signing.demo_key(checkout / "gnupg")
+    assert caught.value.exit_status == 1
+
+
+def piped(content):
+    reading, writing = os.pipe()
+    os.write(writing, content)
+    os.close(writing)
+    return str(reading)
+
+
+def chosen(*options):
+    """The key that train.py would sign with."""
+    parser = argparse.ArgumentParser()
+    signing.add_arguments(parser)
+    return signing.signing_key(parser.parse_args(options))
+
+
+def test_the_key_on_a_pipe_comes_before_that_in_the_environment(stranger, monkeypatch):
+    assert chosen() == KEY
+    monkeypatch.setenv("PRESSBOX_SIGNING_KEY", stranger.signing.armoured.decode())
+    monkeypatch.setenv("PRESSBOX_SIGNING_PASSPHRASE", stranger.signing.passphrase)
+    with pytest.raises(NotTrusted, match=f"{stranger.fingerprint} is not among the trusted"):
+        chosen()
+    fields = (KEY.armoured, KEY.passphrase.encode())
+    monkeypatch.setenv("PRESSBOX_SIGNING_FD", piped(b" ".join(map(base64.b64encode, fields))))
+    assert chosen() == KEY
+
+
+def test_the_key_in_files_comes_before_that_on_a_pipe(monkeypatch):
+    monkeypatch.setenv("PRESSBOX_SIGNING_FD", piped(b"x"))
+    secret, passphrase = keys.GNUPG / "demo.secret.asc", keys.GNUPG / "demo.passphrase"
+    assert chosen("--signing-key", str(secret), "--passphrase-file", str(passphrase)) == KEY
+
+
+def test_a_release_is_not_signed_with_the_demo_key():
+    with pytest.raises(NotTrusted, match="demo key") as caught:
+        chosen("--release")
+    assert caught.value.reason is Reason.POLICY
+
+
+@pytest.mark.parametrize("handed_over", [b"x y z", b"eA== /w==", b""])
+def test_what_is_handed_over_and_is_no_key_is_one_error(handed_over, monkeypatch):
+    monkeypatch.setenv("PRESSBOX_SIGNING_FD", piped(handed_over))
+    with pytest.raises(PressboxError, match="signing key"):
+        chosen()
+
+
+@pytest.mark.parametrize("descriptor", ["999", "none"])
+def test_a_descriptor_that_is_none_is_one_error(descriptor, monkeypatch):
+    monkeypatch.setenv("PRESSBOX_SIGNING_FD", descriptor)
+    with pytest.raises(PressboxError, match="signing key"):
+        chosen()
+
+
+def test_a_key_without_a_passphrase_signs(model, tmp_path):
+    key = make_key("")
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(tarball._signed(model, key.signing))
+    tarball.open_model(path, trust(tmp_path / "trusted", key))
+
+
+def test_no_key_home_outlives_its_use():
+    with keys.signing_home(KEY) as (home, _):
+        assert Path(home).stat().st_mode & 0o777 == 0o700
+        assert list(Path(home).glob("private-keys-v1.d/*.key"))
+    assert not Path(home).exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "folder.tar.gz",
+        "model",
+        "model.zip",
+        ".tar.gz",
+        ".hidden.tar.gz",
+        "my model.tar.gz",
+        "größe.tar.gz",
+        "line\n.tar.gz",
+        "nowhere/model.tar.gz",
+        "x" * 300 + ".tar.gz",
+    ],
+)
+def test_what_can_be_no_model_file_is_wrong_usage(name, tmp_path):
+    (tmp_path / "folder.tar.gz").mkdir()
+    assert tarball.model_name(tmp_path / "Model_1.2-b.tar.gz") == "Model_1.2-b"
+    with pytest.raises(UsageError, match="; "):
+        tarball.model_name(tmp_path / name)
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o300, 0o200, 0o000])
+def test_a_folder_without_all_rights_is_refused(mode, model, earlier, untouched):
+    earlier.parent.chmod(mode)
+    try:
+        with pytest.raises(PressboxError, match=str(earlier.parent)) as caught:
+            tarball.seal(model, earlier.with_name(f"{tarball.model_name(earlier)}.tar.gz"), KEY)
+    finally:
+        earlier.parent.chmod(0o700)
+    assert caught.value.exit_status == 1
+    untouched()

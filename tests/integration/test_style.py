@@ -1,0 +1,36 @@
+"""The style that tools can check, by the tools of the image."""
+
+import os
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+PROGRAMS = sorted([*ROOT.glob("scripts/*.sh"), ROOT / ".ci" / "run"])
+SOURCED = sorted([*ROOT.glob("scripts/lib/*.sh"), *ROOT.glob("tests/doors/*.bash")])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check"],
+        ["ruff", "format", "--check"],
+        ["shellcheck", "-x", "-a", *PROGRAMS, *ROOT.glob("tests/doors/*.bash")],
+        ["shfmt", "-d", *PROGRAMS, *SOURCED],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_the_tool_finds_nothing(command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
+def test_programs_are_executable(program):
+    assert os.access(program, os.X_OK)
+    assert program.read_text().startswith("#!/usr/bin/env bash\n")
+
+
+@pytest.mark.parametrize("library", SOURCED, ids=lambda path: path.name)
+def test_what_is_sourced_is_not_executable(library):
+    assert not os.access(library, os.X_OK)

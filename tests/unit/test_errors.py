@@ -1,0 +1,40 @@
+"""What a person sees when something fails, and what the package shows of itself."""
+
+import tomllib
+
+import pytest
+from conftest import ROOT
+
+import pressbox
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reporting
+
+
+@pytest.mark.parametrize(("kind", "status"), [(PressboxError, 1), (UsageError, 2)])
+def test_an_error_is_one_line_and_the_exit_status_of_its_kind(kind, status, capsys):
+    with pytest.raises(SystemExit) as caught, reporting():
+        raise kind("two\nlines", "do\r\n this")
+    assert caught.value.code == status
+    assert capsys.readouterr() == ("", "error: two lines; do this\n")
+
+
+def test_a_refusal_names_its_reason_and_is_status_3(capsys):
+    with pytest.raises(SystemExit) as caught, reporting():
+        raise NotTrusted(Reason.SIGNER, "nobody knows them")
+    assert caught.value.code == NotTrusted.exit_status == 3
+    assert capsys.readouterr().err.startswith("error: not trusted (signer): nobody knows them; ")
+
+
+def test_an_error_that_nobody_meant_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError), reporting():
+        raise ZeroDivisionError
+
+
+def test_every_name_of_the_package_is_there():
+    assert all(callable(getattr(pressbox, name)) for name in pressbox.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = pressbox.nonsense
+
+
+def test_the_package_and_its_metadata_have_one_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == pressbox.__version__
