@@ -9,11 +9,14 @@ import contextlib
 import csv
 import hashlib
 import json
+import multiprocessing
 import os
 import struct
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,7 +150,7 @@ def _newsgroups(subset: str) -> list[Row]:
             # What it warns of, that it tries again, is the error below if that fails too.
             warnings.simplefilter("ignore")
             bunch = fetch_20newsgroups(
-                data_home=home, subset=subset, categories=NEWSGROUPS, n_retries=1, delay=0
+                data_home=home, subset=subset, categories=NEWSGROUPS, n_retries=1, delay=0.1
             )
     except OSError as error:
         raise PressboxError(
@@ -276,37 +279,45 @@ def _jsonl(path: Path) -> Iterator[Row]:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
+    # A damaged file can crash the reader, not only trip it: it reads in a process of its own.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            columns, rows = pool.submit(_read_parquet, path).result()
+        except (BrokenProcessPool, ValueError) as error:
+            raise PressboxError(
+                f"{path} is not an intact Parquet file ({error})",
+                "write it again, or give a .csv or .jsonl",
+            ) from error
+    _require_columns(columns, path)
+    yield from rows
+
+
+def _read_parquet(path: Path) -> tuple[list[str], list[Row]]:
+    """The names of the columns, and the rows if text and label are among them."""
     import cramjam
     import fastparquet
 
-    # A damaged file can trip its reader anywhere.
-    damage = (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        MemoryError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        cramjam.DecompressionError,
-        fastparquet.util.ParquetException,
-        struct.error,
-    )
-    try:
-        with path.open("rb") as file:
-            if file.read(4) != b"PAR1":
-                raise PressboxError(f"{path} is not a Parquet file", "give a .csv or .jsonl")
+    with path.open("rb") as file:
+        try:
             table = fastparquet.ParquetFile(str(path), open_with=lambda *_: file)
-            _require_columns(table.columns, path)
-            frame = table.to_pandas(columns=["text", "label"])
-        yield from zip(frame["text"].astype(object), frame["label"].astype(object), strict=True)
-    except damage as error:
-        raise PressboxError(
-            f"{path} is not an intact Parquet file ({type(error).__name__}: {error})",
-            "write it again, or give a .csv or .jsonl",
-        ) from error
+            if not {"text", "label"} <= set(table.columns):
+                return list(table.columns), []
+            frame = table.to_pandas(columns=["text", "label"]).astype(object)
+        except (
+            ArithmeticError,
+            AssertionError,
+            AttributeError,
+            EOFError,
+            LookupError,
+            MemoryError,
+            RuntimeError,
+            TypeError,
+            cramjam.DecompressionError,
+            fastparquet.util.ParquetException,
+            struct.error,
+        ) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+    return list(table.columns), list(zip(frame["text"], frame["label"], strict=True))
 
 
 def _require_columns(names: Iterable[str], where) -> None:

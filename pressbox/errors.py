@@ -71,29 +71,40 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Stopped(BaseException):
-    """SIGTERM, as an exception, so that temporary key homes are removed on the way out."""
+    """Ctrl-C or SIGTERM, as an exception: temporary key homes are removed on the way out."""
+
+
+# The signal that came. A library's bare `except:` can swallow the exception, but not this.
+_signal = 0
 
 
 def _stop(signum, frame):
+    global _signal
+    _signal = signum
     raise _Stopped
+
+
+def checkpoint() -> None:
+    """Stop here if somebody has asked for it."""
+    if _signal:
+        raise _Stopped
 
 
 @contextlib.contextmanager
 def reporting():
     """Turn a PressboxError, Ctrl-C or SIGTERM into one line and an exit status."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         yield
         sys.stdout.flush()
     except PressboxError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing was changed", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
     except _Stopped:
-        print("error: stopped; nothing was changed", file=sys.stderr)
-        sys.exit(128 + signal.SIGTERM)
+        what = "interrupted" if _signal == signal.SIGINT else "stopped"
+        print(f"error: {what}; nothing was changed", file=sys.stderr)
+        sys.exit(128 + _signal)
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); the flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -102,4 +113,5 @@ def reporting():
 
 def note(line: str) -> None:
     """Say on standard error how far the work is."""
+    checkpoint()
     print(line, file=sys.stderr, flush=True)

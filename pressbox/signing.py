@@ -129,4 +129,6 @@ def _text(passphrase: bytes) -> str:
     try:
         return passphrase.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise PressboxError("the passphrase of the signing key is not UTF-8", "give it as text") from error
+        raise PressboxError(
+            "the passphrase of the signing key is not UTF-8", "give it as text"
+        ) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 from pressbox import archive, keys
-from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, checkpoint
 from pressbox.keys import GNUPG, SigningKey
 from pressbox.provenance import summary
 from pressbox.signers import DEMO, Signer, expiry, trusted_signers
@@ -241,6 +241,7 @@ def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> None:
             file.flush()
             os.fsync(file.fileno())
             _loaded(_verified(archive.read_open(file), trusted, Policy()))
+            checkpoint()
     except OSError as error:
         raise PressboxError(
             f"the model could not be written to {path.parent} ({error.strerror})",

@@ -110,7 +110,9 @@ within() {
 	when_line "texts to train on" "$progress"
 	trainer=$(within pgrep -f 'python train.py')
 	kill -KILL "$script"
-	within timeout 20 tail -f /dev/null --pid="$(head -n 1 <<<"$trainer")"
+	for trainer in $trainer; do
+		within timeout 20 tail -f /dev/null --pid="$trainer"
+	done
 	run -1 within pgrep -f 'python train.py'
 	cmp models/sports.tar.gz "$BATS_TEST_TMPDIR/earlier"
 	[ "$(cd models && ls -A | grep -c '^\.sports')" = 0 ]

@@ -32,6 +32,7 @@ digest_of() {
 
 # last_line: of $output
 last_line() {
+	# shellcheck disable=SC2154 # bats sets lines
 	printf '%s\n' "${lines[${#lines[@]} - 1]}"
 }
 

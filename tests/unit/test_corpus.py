@@ -4,6 +4,7 @@ import csv
 import itertools
 import os
 import re
+import stat
 import tracemalloc
 from collections import Counter
 
@@ -74,10 +75,18 @@ def write_parts(path, rows):
     return path
 
 
+def write_links(path, rows):
+    path.mkdir()
+    for label in write_folder(path.with_name("elsewhere"), rows).iterdir():
+        (path / label.name).symlink_to(label)
+    return path
+
+
 FORMATS = {
     "a.csv": write_csv,
     "bom.csv": lambda path, rows: write_csv(path, rows, encoding="utf-8-sig"),
     "folder": write_folder,
+    "folder of links": write_links,
     "train and test": write_parts,
     "plain.parquet": write_parquet,
     "categories.parquet": lambda path, rows: write_parquet(path, rows, label="category"),
@@ -142,9 +151,10 @@ def test_files_that_are_not_utf_8_are_read_as_latin_1_and_counted(rows, tmp_path
     assert capsys.readouterr().err.startswith("1 files of ")
 
 
-def test_hidden_files_and_folders_are_no_texts(rows, corpus, tmp_path):
+def test_what_is_hidden_or_no_file_is_no_text(rows, corpus, tmp_path):
     folder = write_folder(tmp_path / "small.jsonl", rows)
     (folder / "golf" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    os.mknod(folder / "golf" / "socket", stat.S_IFSOCK)
     write_folder(folder, [(f"copy {i}", ".ipynb_checkpoints") for i in range(5)])
     assert load_corpus(str(folder)).digest == corpus.digest
 
