@@ -59,10 +59,11 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=True)
 def same_handler():
-    """What a command does on SIGTERM ends with the test."""
-    handler = signal.getsignal(signal.SIGTERM)
+    """What a command does on Ctrl-C and SIGTERM ends with the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ commands() {
 	sed -n '/^```console$/,/^```$/s/^\$ //p' "$1"
 }
 
-@test "the commands of the README work in their order" {
+@test "the commands of the documents work in their order" {
 	local command ran=0
 	while IFS= read -r command; do
 		echo "\$ $command"
@@ -30,8 +30,8 @@ commands() {
 		*) bash -c "$command" </dev/null ;;
 		esac
 		ran=$((ran + 1))
-	done < <(commands README.md)
-	[ "$ran" -ge 8 ]
+	done < <(for document in README.md docs/*.md; do commands "$document"; done)
+	[ "$ran" -ge 10 ]
 }
 
 @test "CI runs the README's test command" {

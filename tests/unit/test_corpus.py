@@ -104,6 +104,11 @@ def test_every_format_gives_the_same_corpus(name, rows, tmp_path):
     assert found.digest == expected.digest
 
 
+def test_the_folder_one_is_in_is_a_source(rows, corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(write_folder(tmp_path / "here", rows))
+    assert load_corpus(".").digest == corpus.digest
+
+
 def test_shuffled_rows_give_the_same_corpus(rows, corpus, tmp_path):
     assert (
         load_corpus(str(write_jsonl(tmp_path / "other.jsonl", shuffled(rows)))).digest
@@ -194,7 +199,7 @@ LABELLED = [(f"text {i} on {label}", label) for label in "abc" for i in range(5)
 UNUSABLE = {
     "an empty csv": (table("a.csv", b"\n"), "no text and no label"),
     "an empty jsonl": (table("a.jsonl", b"\n"), "no texts"),
-    "an empty parquet": (table("a.parquet", b"\n"), "not a Parquet file"),
+    "an empty parquet": (table("a.parquet", b"\n"), "Parquet file"),
     "an empty folder": (lambda folder: folder, "no texts"),
     "an empty test part": (
         lambda folder: (folder / "test").mkdir() or write_folder(folder / "train", LABELLED).parent,

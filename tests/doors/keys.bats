@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# Signing keys: made, trusted, revoked, rotated; and how one reaches the training without a trace.
+
+load doors
+
+setup_file() {
+	export CHECKOUT=$BATS_FILE_TMPDIR/checkout KEYS=$BATS_FILE_TMPDIR/keys
+	copy_checkout "$CHECKOUT"
+	long_source "$CHECKOUT/long.csv"
+	mkdir -m 700 "$KEYS"
+	"$CHECKOUT/scripts/keys.sh" new 'Sports desk <sports@desk.example>' --out "$KEYS" >"$BATS_FILE_TMPDIR/said" 2>/dev/null
+	export SECRET PASSPHRASE PUBLIC FINGERPRINT
+	SECRET=$(echo "$KEYS"/*.secret.asc)
+	PASSPHRASE=$(echo "$KEYS"/*.passphrase)
+	PUBLIC=$(echo "$KEYS"/*.pub.asc)
+	FINGERPRINT=$("$CHECKOUT/scripts/keys.sh" trust "$PUBLIC" | cut -f 1)
+}
+
+teardown_file() {
+	"$ENGINE" ps --all --quiet --filter "label=devcontainer.local_folder=$CHECKOUT" |
+		xargs --no-run-if-empty "$ENGINE" rm --force >/dev/null
+}
+
+setup() {
+	cd "$CHECKOUT"
+}
+
+signer() {
+	scripts/verify.sh "$1" --json 2>/dev/null | sed -n 's/.*"fingerprint": "\(.*\)".*/\1/p'
+}
+
+@test "a new key lies in files of mode 0600, and what it says to do next can be done" {
+	[ "$(stat -c %a "$KEYS"/* | sort -u)" = 600 ]
+	[ "$(grep -c "^$KEYS/" "$BATS_FILE_TMPDIR/said")" = 4 ]
+	grep -q "scripts/keys.sh trust $PUBLIC" "$BATS_FILE_TMPDIR/said"
+	local command
+	command=$(grep '^scripts/train.sh' "$BATS_FILE_TMPDIR/said")
+	run -0 --separate-stderr bash -c "$command --release"
+	[ "$(signer models/sports.tar.gz)" = "$FINGERPRINT" ]
+}
+
+@test "a new key is never written into the repository" {
+	run -2 --separate-stderr scripts/keys.sh new 'A <a@b.example>' --out gnupg
+	one_error "is in the repository"
+	ln -s "$CHECKOUT/gnupg" "$BATS_TEST_TMPDIR/link"
+	run -2 --separate-stderr scripts/keys.sh new 'A <a@b.example>' --out "$BATS_TEST_TMPDIR/link"
+	one_error "is in the repository"
+}
+
+@test "each command has an example in the help" {
+	run -0 scripts/keys.sh --help
+	[ "$(grep -c 'example: scripts/keys.sh' <<<"$output")" = 5 ]
+}
+
+@test "list says who is trusted and until when" {
+	run -0 --separate-stderr scripts/keys.sh list
+	[[ $output == *"$FINGERPRINT"*"until "*"Sports desk"* ]]
+	[[ $output == *"the demo key: everybody can sign with it"* ]]
+}
+
+@test "whoever revokes the demo key sees demo-signed models refused" {
+	cp -a "$CHECKOUT" "$BATS_TEST_TMPDIR/strict"
+	cd "$BATS_TEST_TMPDIR/strict"
+	run -0 scripts/train.sh --output models/demo.tar.gz
+	run -0 scripts/verify.sh models/demo.tar.gz
+	run -0 scripts/keys.sh revoke D4021E7D4529EC2E3058A92277DDEEAA3A5411D4
+	run -3 --separate-stderr scripts/verify.sh models/demo.tar.gz
+	one_error "not trusted (signer)"
+	run -3 --separate-stderr scripts/train.sh
+	one_error "not among the trusted signers"
+}
+
+@test "a rotated key verifies until its last day" {
+	cp -a "$CHECKOUT" "$BATS_TEST_TMPDIR/rotated"
+	cd "$BATS_TEST_TMPDIR/rotated"
+	run -0 scripts/train.sh --output models/demo.tar.gz
+	local demo=D4021E7D4529EC2E3058A92277DDEEAA3A5411D4
+	run -0 scripts/keys.sh rotate "$PUBLIC" --old "$demo" --until "$(date -u +%F)"
+	run -0 scripts/verify.sh models/demo.tar.gz
+	run -0 scripts/keys.sh rotate "$PUBLIC" --old "$demo" --until "$(date -u -d yesterday +%F)"
+	run -3 --separate-stderr scripts/verify.sh models/demo.tar.gz
+	one_error "not trusted (expired)"
+	run -1 --separate-stderr scripts/keys.sh list
+	one_error "a trusted key has expired"
+}
+
+@test "a release refuses the demo key before the training" {
+	run -3 --separate-stderr scripts/train.sh --release
+	one_error "demo key"
+	[[ $stderr != *accuracy* ]]
+}
+
+@test "the key and passphrase of the environment sign, through docker and the dev container" {
+	local door
+	for door in docker devcontainer; do
+		rm -f models/sports.tar.gz
+		PRESSBOX_SIGNING_KEY=$(cat "$SECRET") PRESSBOX_SIGNING_PASSPHRASE=$(cat "$PASSPHRASE") \
+			run -0 scripts/train.sh --release --door "$door"
+		[ "$(signer models/sports.tar.gz)" = "$FINGERPRINT" ]
+	done
+}
+
+@test "a key in the owner's agent signs, and only its owner is asked for the passphrase" {
+	local home=$BATS_TEST_TMPDIR/gpg pinentry=$BATS_FILE_TMPDIR/pinentry
+	mkdir -m 700 "$home"
+	# A person at the keyboard.
+	cat >"$pinentry" <<-PINENTRY
+		#!/usr/bin/env bash
+		echo OK
+		while read -r command _; do
+			[ "\$command" != GETPIN ] || { echo "D $(cat "$PASSPHRASE")"; echo asked >>"$BATS_FILE_TMPDIR/asked"; }
+			echo OK
+			[ "\$command" != BYE ] || exit 0
+		done
+	PINENTRY
+	chmod +x "$pinentry"
+	echo "pinentry-program $pinentry" >"$home/gpg-agent.conf"
+	export GNUPGHOME=$home
+	gpg --batch --quiet --import "$SECRET"
+	run -0 --separate-stderr scripts/train.sh --release --door docker --signing-agent "$FINGERPRINT" --output models/agent.tar.gz
+	gpgconf --kill all
+	[ -s "$BATS_FILE_TMPDIR/asked" ]
+	unset GNUPGHOME
+	[ "$(signer models/agent.tar.gz)" = "$FINGERPRINT" ]
+}
+
+@test "an agent that is not there is said so" {
+	GNUPGHOME=$BATS_TEST_TMPDIR run -2 --separate-stderr scripts/train.sh --signing-agent "$FINGERPRINT"
+	one_error "no gpg-agent listens"
+}
+
+# needles: what must be found nowhere
+needles() {
+	cat "$PASSPHRASE"
+	sed -n '4,6p' "$SECRET"
+}
+
+@test "the key and passphrase are in no argument, no inspection, no layer, no log, no model, no disk" {
+	local progress=$BATS_TEST_TMPDIR/progress traces=$BATS_TEST_TMPDIR/traces container script
+	mkdir "$traces"
+	needles >"$BATS_TEST_TMPDIR/needles"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/needles")" = 4 ]
+	scripts/train.sh --release --door docker --data long.csv --signing-key "$SECRET" --passphrase-file "$PASSPHRASE" \
+		>"$traces/stdout" 2>"$progress" 3>&- &
+	script=$!
+	when_line "texts to train on" "$progress"
+	container=$(containers)
+	cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' >"$traces/arguments"
+	"$ENGINE" inspect "$container" >"$traces/inspect"
+	"$ENGINE" exec --user 0 "$container" bash -c 'cat /proc/[0-9]*/environ || true' >"$traces/environment" 2>/dev/null
+	"$ENGINE" diff "$container" >"$traces/diff"
+	wait "$script"
+	cp "$progress" "$traces/stderr"
+	gunzip <models/sports.tar.gz >"$traces/model"
+	cp /var/log/pressbox-dockerd.log "$traces/" 2>/dev/null || true
+	run -1 grep -rFlf "$BATS_TEST_TMPDIR/needles" "$traces" "$CHECKOUT" --exclude-dir=node_modules
+	# Nothing of it stays where homes are made.
+	run -1 grep -rFlsf "$BATS_TEST_TMPDIR/needles" /dev/shm
+	# The search does find what is there.
+	run -0 grep -rFlf "$BATS_TEST_TMPDIR/needles" "$KEYS"
+}
+
+@test "verify.sh takes a policy" {
+	run -0 scripts/verify.sh models/sports.tar.gz --name sports --not-before 2026-01-01 --signer "$FINGERPRINT"
+	run -3 --separate-stderr scripts/verify.sh models/sports.tar.gz --name golf
+	one_error "not trusted (policy)"
+	run -3 --separate-stderr scripts/verify.sh models/sports.tar.gz --not-before 2126-01-01
+	one_error "not trusted (policy)"
+	run -3 --separate-stderr scripts/verify.sh models/sports.tar.gz --signer D4021E7D4529EC2E3058A92277DDEEAA3A5411D4
+	one_error "not trusted (policy)"
+}
