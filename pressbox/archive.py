@@ -122,19 +122,23 @@ def inflated(content: bytes) -> Iterator[bytes]:
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     if not GZIP_HEADER.match(content):
         raise refusal(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")
-    total, pending = 0, content
+    total = 0
     try:
-        while not inflater.eof:
-            chunk = inflater.decompress(pending, CHUNK)
-            pending = inflater.unconsumed_tail
-            total += len(chunk)
-            if total > limit:
-                raise refusal(Reason.COMPRESSION, f"it inflates to more than {limit >> 20} MiB")
-            if not chunk and not pending and not inflater.eof:
-                raise refusal(Reason.COMPRESSION, "it ends in the middle")
-            yield chunk
+        for start in range(0, len(content), CHUNK):
+            pending = content[start : start + CHUNK]
+            while pending and not inflater.eof:
+                chunk = inflater.decompress(pending, CHUNK)
+                pending = inflater.unconsumed_tail
+                total += len(chunk)
+                if total > limit:
+                    raise refusal(Reason.COMPRESSION, f"it inflates to more than {limit >> 20} MiB")
+                yield chunk
+            if inflater.eof and start + CHUNK < len(content):
+                raise refusal(Reason.COMPRESSION, "something follows the compressed data")
     except zlib.error as error:
         raise refusal(Reason.COMPRESSION, f"it does not inflate ({error})") from error
+    if not inflater.eof:
+        raise refusal(Reason.COMPRESSION, "it ends in the middle")
     if inflater.unused_data:
         raise refusal(Reason.COMPRESSION, "something follows the compressed data")
 

@@ -88,7 +88,10 @@ class SportClassifier(SerializableModel):
 
     def predict_proba(self, texts) -> np.ndarray:
         """The probability of each label, in the order of ``labels``: (n_texts, n_classes)."""
-        scores = self._vectorizer.transform(texts) @ self.coefficients.T + self.intercepts
+        matrix = self._vectorizer.transform(texts)
+        # SciPy would copy all coefficients for the product; of these terms it needs few.
+        used = np.unique(matrix.indices)
+        scores = matrix[:, used] @ self.coefficients[:, used].T + self.intercepts
         if len(self.labels) == 2:
             scores = np.hstack([np.zeros_like(scores), scores])
         # Softmax; two classes with one row of coefficients are the same with a row of zeros.

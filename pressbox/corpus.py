@@ -65,6 +65,8 @@ def load_corpus(source: str = "newsroom") -> Corpus:
         train, test = list(_jsonl(EMBEDDED)), None
     elif source == "newsgroups":
         train, test = _newsgroups("train"), _newsgroups("test")
+    elif not source:
+        raise UsageError("the source has no name", "give newsroom, say")
     else:
         train, test = _from_path(Path(source))
         source = Path(source).resolve().name
@@ -164,7 +166,7 @@ def _newsgroups(subset: str) -> list[Row]:
 
 
 def _from_path(path: Path) -> tuple[Iterable[Row], Iterable[Row] | None]:
-    if os.path.isdir(path) and str(path) != ".":  # what an empty SOURCE would be
+    if os.path.isdir(path):
         train, test = path / "train", path / "test"
         with _readable(path):
             divided, tested = train.is_dir(), test.is_dir()
@@ -230,10 +232,13 @@ def _files(folder: Path) -> Iterator[Path]:
     def fail(error):
         raise error
 
-    for where, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if Path(where) != folder:
-            yield from (Path(where, name) for name in sorted(files) if not name.startswith("."))
+    labels = (entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    # Each label by itself: os.walk follows a link it starts from, and no other, so no circle.
+    for label in sorted(labels):
+        for where, folders, files in os.walk(label, onerror=fail):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            paths = (Path(where, name) for name in sorted(files) if not name.startswith("."))
+            yield from (path for path in paths if path.is_file())
 
 
 def _lines(path: Path) -> Iterator[str]:

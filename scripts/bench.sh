@@ -16,6 +16,7 @@ standard output. Times are medians in seconds.
 
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
   --cold           build without any cache too; empties the engine's caches of downloads
+  --large          seal and open a model of 256 MiB too; takes minutes
   --runs N         how often each thing is done (default: 5; builds once)
   --help           print this
 
@@ -23,11 +24,12 @@ example: scripts/bench.sh --cold >bench.json
 USAGE
 }
 
-bootstrap='' cold='' runs=5
+bootstrap='' cold='' large='' runs=5
 while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) bootstrap=yes ;;
 	--cold) cold=yes ;;
+	--large) large=--large ;;
 	--runs) needs_value "$@" && runs=$2 && shift ;;
 	--help) usage && exit 0 ;;
 	*) unknown_option "$1" ;;
@@ -91,5 +93,9 @@ measure "train.py" "$runs" within python train.py models/bench.tar.gz
 measure "python -m pressbox verify" "$runs" within python -m pressbox verify models/bench.tar.gz
 measure "python -m pressbox predict" "$runs" within python -m pressbox predict models/bench.tar.gz "a text"
 measure "import pressbox" "$runs" within python -c 'import pressbox'
+
+while IFS=$'\t' read -r name value unit; do
+	row "$name" "$value" "$unit"
+done < <(within python scripts/lib/bench_opening.py models/bench.tar.gz "${large:---small}")
 
 printf '[\n  %s\n]\n' "$(printf '%s' "${rows[0]}" && printf ',\n  %s' "${rows[@]:1}")"
