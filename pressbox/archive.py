@@ -94,9 +94,10 @@ def read_file(path: Path) -> bytes:
         raise UsageError(
             f"the model {path} cannot be read ({error.strerror})", "give the path of a model"
         ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise refusal(Reason.FILE, f"{path} is not a regular file")
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise refusal(Reason.FILE, f"{path} is not a regular file")
         return read_open(file)
 
 
@@ -106,10 +107,17 @@ def read_open(file) -> bytes:
     head = file.read(BLOCK)
     if not GZIP_HEADER.match(head):
         raise refusal(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")
-    content = head + file.read(MAX_FILE - len(head) + 1)
-    if len(content) > MAX_FILE:
-        raise refusal(Reason.FILE, f"it is larger than {MAX_FILE >> 20} MiB")
-    return content
+    too_large = refusal(Reason.FILE, f"it is larger than {MAX_FILE >> 20} MiB")
+    if os.fstat(file.fileno()).st_size > MAX_FILE:
+        raise too_large
+    # In pieces: read(n) would make room for all n bytes at once.
+    parts, size = [head], len(head)
+    while part := file.read(CHUNK):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_FILE:
+            raise too_large
+    return b"".join(parts)
 
 
 def refusal(reason: Reason, what: str) -> NotTrusted:
@@ -344,24 +352,30 @@ def _is_stream(stream) -> bool:
 
 def check_integrity(metadata: dict, layout: Survey, tar: memoryview) -> dict[str, memoryview]:
     """The content of each signed member by name, every HMAC checked; NotTrusted if one is off."""
-    streams = [metadata["model"], *metadata["attributes"].values()]
+    streams = [*metadata["attributes"].values(), metadata["model"]]
     names = [stream["filename"] for stream in streams]
-    if sorted([*names, VERSION, SIGNED]) != sorted(layout.members):
+    if [VERSION, *names, SIGNED] != list(layout.members):
         raise refusal(Reason.INTEGRITY, "its members are not those that were signed")
     contents = {}
     for stream in streams:
         offset, size = layout.members[stream["filename"]]
         content = tar[offset : offset + size]
-        try:
-            nonce, code = (
-                base64.b64decode(stream[field], validate=True) for field in ("nonce", "hmac_code")
-            )
-        except ValueError as error:
-            raise refusal(Reason.METADATA, "a nonce or an HMAC is not base64") from error
+        nonce, code = _base64(stream["nonce"], 16), _base64(stream["hmac_code"], 32)
         if not hmac.compare_digest(hmac.digest(nonce, content, "sha256"), code):
             raise refusal(Reason.INTEGRITY, f"{stream['filename']} is not the one that was signed")
         contents[stream["filename"]] = content
     return contents
+
+
+def _base64(text: str, size: int) -> bytes:
+    """Bytes of this number, as special_k writes them."""
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise refusal(Reason.METADATA, "a nonce or an HMAC is not base64") from error
+    if len(content) != size or base64.b64encode(content).decode() != text:
+        raise refusal(Reason.METADATA, "a nonce or an HMAC is not as special_k writes it")
+    return content
 
 
 def check_pickle(content: memoryview, allowed: set[tuple[str, str]]) -> None:

@@ -15,6 +15,22 @@ from special_k.serializers.base import BaseIO
 
 from pressbox.archive import payload_digest
 
+# The parameters of a TfidfVectorizer that a model keeps: what texts are (`input`) is not one.
+KEPT = {
+    "analyzer",
+    "binary",
+    "lowercase",
+    "max_df",
+    "max_features",
+    "min_df",
+    "ngram_range",
+    "norm",
+    "smooth_idf",
+    "stop_words",
+    "strip_accents",
+    "sublinear_tf",
+    "token_pattern",
+}
 # Probabilities of a model that is intact agree with those it was sealed with to this many digits.
 PROBE_DIGITS = 6
 
@@ -80,6 +96,8 @@ class SportClassifier(SerializableModel):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         parameters = dict(self.parameters["vectorizer"])
+        if not parameters.keys() <= KEPT:
+            raise ValueError(f"a vectorizer has no {sorted(parameters.keys() - KEPT)} here")
         if "ngram_range" in parameters:
             parameters["ngram_range"] = tuple(parameters["ngram_range"])
         vectorizer = TfidfVectorizer(**parameters, vocabulary=self.vocabulary)

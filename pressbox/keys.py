@@ -54,6 +54,8 @@ def run_gpg(home: str, *arguments: str, stdin: bytes = b"", patience: float = PA
     """Run gpg in the home, reading no configuration; the completed process, whatever its status."""
     command = ["gpg", "--homedir", home, "--no-options", "--batch", "--no-tty", "--status-fd", "2"]
     command += ["--no-auto-check-trustdb", "--no-auto-key-retrieve", "--disable-dirmngr"]
+    # Whoever cuts the self-signature off a key cuts off its expiry and its usage.
+    command += ["--no-allow-non-selfsigned-uid"]
     try:
         return subprocess.run(
             [*command, *arguments], input=stdin, capture_output=True, timeout=patience
@@ -65,10 +67,21 @@ def run_gpg(home: str, *arguments: str, stdin: bytes = b"", patience: float = PA
 
 
 @contextlib.contextmanager
-def gnupg_home() -> Iterator[str]:
-    """Yield the path of an empty home; end its agent and remove it afterwards."""
+def gnupg_home(configuration: str = "") -> Iterator[str]:
+    """Yield the path of an empty home; end its agent, if it has one, and remove it afterwards.
+
+    ``configuration`` is for the agent.
+    """
     place = MEMORY if os.access(MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory("", "pressbox-", place, ignore_cleanup_errors=True) as home:
+    try:
+        folder = tempfile.TemporaryDirectory("", "pressbox-", place, ignore_cleanup_errors=True)
+        Path(folder.name, "gpg-agent.conf").write_text(configuration)
+    except OSError as error:
+        raise PressboxError(
+            f"there is no room for a GnuPG home ({error.strerror})",
+            f"free some space in {place or tempfile.gettempdir()}",
+        ) from error
+    with folder as home:
         try:
             yield home
         finally:
@@ -109,10 +122,9 @@ def _keys(listing: bytes) -> list[Key]:
 @contextlib.contextmanager
 def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
     """Yield the path of a home that can sign with the key, and the key's fingerprint."""
-    with gnupg_home() as home:
-        # Unlocking a key, the agent protects its copy anew, and spends a second on making guesses
-        # at the passphrase slow. This copy is gone before anybody could start guessing.
-        Path(home, "gpg-agent.conf").write_text("s2k-count 65536\n")
+    # Unlocking a key, the agent protects its copy anew, and spends a second on making guesses at
+    # the passphrase slow. This copy is gone before anybody could start guessing.
+    with gnupg_home("s2k-count 65536\n") as home:
         if key.agent:
             # GnuPG follows such a file to the socket (libassuan's redirection).
             Path(home, "S.gpg-agent").write_text(f"%Assuan%\nsocket={key.agent}\n")

@@ -72,7 +72,7 @@ def trusted_signers(folder: Path = GNUPG) -> dict[str, Signer]:
                 date.fromisoformat(until) if until else None,
             )
         owners = set(re.findall(r"^([0-9A-F]{40}):6:$", (folder / TRUST).read_text(), re.MULTILINE))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unsound(folder, f"they cannot be read: {error}") from error
     if owners != signers.keys():
         raise _unsound(folder, f"{NAMES} and {TRUST} do not name the same keys")
@@ -97,7 +97,8 @@ def _read_key(path: Path) -> bytes:
         armoured = file.read(MAX_KEY + 1)
     if len(armoured) > MAX_KEY:
         raise ValueError(f"{path.name} is larger than {MAX_KEY >> 10} KiB")
-    if armoured.count(b"-----BEGIN ") != 1 or PUBLIC_KEY not in armoured:
+    ends = armoured.rstrip().endswith(PUBLIC_KEY.replace(b"BEGIN", b"END"))
+    if armoured.count(b"-----BEGIN ") != 1 or PUBLIC_KEY not in armoured or not ends:
         raise ValueError(f"{path.name} is not one armoured public key")
     return armoured
 
@@ -125,6 +126,10 @@ def trust(file: Path, folder: Path = GNUPG) -> Key:
     if key.fingerprint == SPECIAL_K_TEST_KEY:
         raise PressboxError(
             "this is special_k's published test key", "everybody can sign with it; make your own"
+        )
+    if key.created > datetime.now(UTC).timestamp():
+        raise PressboxError(
+            f"{key.fingerprint} is dated in the future", "see to the clock it was made by"
         )
     if key.revoked or (key.expires is not None and key.expires < datetime.now(UTC).timestamp()):
         raise PressboxError(

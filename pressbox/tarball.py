@@ -11,6 +11,7 @@ import io
 import os
 import re
 import secrets
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,6 +114,10 @@ def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
     parameters = archive.parse_json(bytes(members[PARAMETERS]), Reason.MODEL)
     try:
         facts = {**summary(statement), "labels": [str(label) for label in parameters["labels"]]}
+        if not NAME.fullmatch(facts["name"]):
+            raise ValueError("a name that no model has")
+        if datetime.fromisoformat(facts["sealed_at"]).tzinfo is None:
+            raise ValueError("a time without a zone")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise NotTrusted(Reason.STATEMENT, f"it is not one of Pressbox ({error!r})") from error
     payload = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
@@ -161,6 +166,7 @@ class _Memory(io.RawIOBase):
 
 def _loaded(verified: Verified):
     import special_k
+    import voluptuous
     from special_k.exceptions import ModelValidationError, SerializationError
 
     from pressbox.classifier import SportClassifier
@@ -183,10 +189,15 @@ def _loaded(verified: Verified):
             AssertionError,
             AttributeError,
             LookupError,
+            MemoryError,
             ModelValidationError,
+            RuntimeError,
             SerializationError,
             TypeError,
             ValueError,
+            re.error,
+            tokenize.TokenError,
+            voluptuous.Invalid,
         ) as error:
             raise NotTrusted(Reason.MODEL, f"it does not load ({error})") from error
     return model
@@ -247,6 +258,13 @@ def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> None:
             f"the model could not be written to {path.parent} ({error.strerror})",
             "free some space or name another folder; an earlier model is as it was",
         ) from error
+    try:
+        _sync(path.parent)
+    except OSError as error:
+        raise PressboxError(
+            f"the model is at {path}, but may not survive a power cut ({error.strerror})",
+            "see to the disk, and seal it again",
+        ) from error
 
 
 def _signed(model, key: SigningKey) -> bytes:
@@ -271,9 +289,9 @@ def _signed(model, key: SigningKey) -> bytes:
             )
         except ModelValidationError as error:
             raise PressboxError(f"the model is not valid ({error})", "repair its class") from error
-        except gpg.errors.GPGMEError as error:
+        except gpg.errors.GpgError as error:
             raise PressboxError(
-                f"the model could not be signed ({error.getstring()})",
+                f"the model could not be signed ({error})",
                 "check the signing key, its passphrase and its expiry",
             ) from error
     return stream.getvalue()
@@ -300,10 +318,21 @@ def _beside(path: Path) -> Iterator[io.BufferedRandom]:
                 # A link cannot replace a file, a rename can. With a dir_fd, Python follows the
                 # link in /proc to the file itself.
                 os.link(f"/proc/self/fd/{descriptor}", hidden, dst_dir_fd=folder)
-            os.replace(hidden, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-        os.fsync(folder)
+            try:
+                os.replace(hidden, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                os.unlink(hidden, dir_fd=folder)
+                raise
     finally:
         os.close(folder)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from pressbox import optimum
-from pressbox.classifier import PROBE_DIGITS, SportClassifier
+from pressbox.classifier import KEPT, PROBE_DIGITS, SportClassifier
 from pressbox.corpus import Row
 from pressbox.errors import PressboxError, UsageError
 
@@ -35,9 +35,12 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
         )
     if not np.isfinite(estimator.C) or estimator.get_params().get("penalty") is None:
         raise UsageError("without a penalty there is no one optimum", "give C=30, say")
-    if not vectorizer.use_idf:
-        raise UsageError("use_idf=False is not what a model keeps", "leave it at True")
     parameters = {"vectorizer": _chosen(vectorizer), "estimator": _chosen(estimator)}
+    for name in parameters["vectorizer"].keys() - KEPT:
+        raise UsageError(
+            f"{name}={vectorizer.get_params()[name]} is not what a model keeps",
+            "leave it at its default",
+        )
     texts, labels = zip(*rows, strict=True)
     try:
         matrix = vectorizer.fit_transform(texts)

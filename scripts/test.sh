@@ -10,8 +10,9 @@
 
 usage() {
 	cat <<'USAGE'
-usage: scripts/test.sh [OPTION]... [unit|integration|doors|all]
+usage: scripts/test.sh [OPTION]... [unit|integration|doors|all|fuzz]
 Run the tests: pytest inside the image, bats on the host against the real engine. Default: all.
+fuzz, which is no part of it, attacks the opening of models for ten minutes (PRESSBOX_FUZZ_SECONDS).
 
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
   --help           print this
@@ -27,7 +28,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) bootstrap=yes ;;
 	--help) usage && exit 0 ;;
-	unit | integration | doors | all) suite=$1 ;;
+	unit | integration | doors | all | fuzz) suite=$1 ;;
 	*) unknown_option "$1" ;;
 	esac
 	shift
@@ -43,6 +44,19 @@ pytest_inside() {
 	# Root would be let in everywhere: it tests as the image's own user.
 	[ "$(id -u)" != 0 ] || RUN_AS=1000:1000
 	enter "$bootstrap" python -m pytest "$@"
+}
+
+# The fuzzer is no part of the environment: it is installed, by hash, beside it for this one run.
+fuzz_inside() {
+	choose_door "$(inside_container || printf docker)"
+	[ "$(id -u)" != 0 ] || RUN_AS=1000:1000
+	NETWORK=bridge
+	TMP=mode=1777,exec
+	VARIABLES+=(--env PYTHONPATH=/tmp/fuzz)
+	# shellcheck disable=SC2016 # expanded in the container
+	enter "$bootstrap" bash -c '
+		pip install --quiet --target /tmp/fuzz --require-hashes --requirement tests/fuzz/requirements.txt
+		python tests/fuzz/fuzz_opening.py -max_total_time="$1"' bash "${PRESSBOX_FUZZ_SECONDS:-600}"
 }
 
 bats_outside() {
@@ -63,6 +77,7 @@ bats_outside() {
 case $suite in
 unit | integration) pytest_inside "tests/$suite" ;;
 doors) bats_outside ;;
+fuzz) fuzz_inside ;;
 all)
 	# Each suite is run, whatever the other says. Subshells: both choose their own door.
 	failed=0

@@ -11,6 +11,8 @@ NETWORK=none
 OUTSIDE=
 # What the command writes into; it runs as the owner of that folder where we are root.
 WRITES=$ROOT/models
+# How /tmp is mounted; nothing in it is executable unless somebody asks for that.
+TMP=mode=1777
 # UID:GID inside; empty: who we are.
 RUN_AS=
 # NAME=VALUE for the command; nothing that is secret.
@@ -113,7 +115,7 @@ through_docker() {
 		--memory "${PRESSBOX_MEMORY:-4g}"
 		--pids-limit 512
 		--network "$NETWORK"
-		--tmpfs /tmp:mode=1777
+		--tmpfs "/tmp:$TMP"
 		--user "$(user_inside)"
 		"${VARIABLES[@]}"
 		--workdir "$INSIDE")

@@ -19,6 +19,23 @@ inspect() {
 	[ -s "$CHECKOUT/models/plain.tar.gz" ]
 }
 
+@test "without the environment, pip install and Debian's GnuPG are enough to verify and predict" {
+	cp -a "$CHECKOUT" "$BATS_TEST_TMPDIR/downstream"
+	chmod -R a+rX "$BATS_TEST_TMPDIR"
+	run -0 "$ENGINE" run --rm --tmpfs /tmp:exec,mode=1777 --env HOME=/tmp --env VIRTUAL_ENV= \
+		--env PATH=/usr/bin:/bin --env PYTHONNOUSERSITE=1 --workdir /tmp \
+		--volume "$BATS_TEST_TMPDIR/downstream:/downstream:ro" pressbox bash -euc '
+			python3 -m venv --system-site-packages own
+			cp -r /downstream source
+			own/bin/pip install --quiet ./source
+			rm -r source
+			own/bin/python -m pressbox verify /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/gnupg
+			own/bin/python -m pressbox predict /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/gnupg "A googly beat the bat"
+		'
+	[[ $output == *"trusted"*"True"* ]]
+	[[ $(last_line) == cricket* ]]
+}
+
 @test "the image is at most 900 MB" {
 	[ "$(inspect '{{.Size}}')" -le 900000000 ]
 }

@@ -1,0 +1,480 @@
+"""Whose signature counts, in each state a key can be in, and what keys.sh does to the list.
+
+The other models of a state open: each refusal stands beside one that is like it but for the state.
+"""
+
+import json
+import subprocess
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import special_k
+from conftest import trust
+from hostile import (
+    DEMO,
+    PASSPHRASE,
+    ROOT,
+    Holder,
+    Ring,
+    armoured,
+    demo_signs,
+    forged,
+    genuine,
+    opens,
+    refuses,
+    sealed_by,
+    tiny,
+)
+
+from pressbox import keys, signers, signing, tarball
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
+from pressbox.signers import RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
+
+TODAY = datetime.now(UTC).date()
+YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
+
+
+def day(moment):
+    return moment.strftime("%Y%m%d")
+
+
+@pytest.fixture(scope="module")
+def ring():
+    return Ring()
+
+
+@pytest.fixture(scope="module")
+def good(ring):
+    return ring.holder(ring.new("good"))
+
+
+@pytest.fixture(scope="module")
+def rsa(ring):
+    return ring, ring.holder(ring.new("rsa", algorithm="rsa2048"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return partial(trust, tmp_path / "trusted")
+
+
+def signed_by(ring, holder, *options, clock=""):
+    """A model signed with the key, whatever GnuPG would say of it now."""
+    return forged(
+        sign=lambda line: ring.clear_sign(line, holder.fingerprint, *options, clock=clock)
+    )
+
+
+# The states of a key
+
+
+def test_a_good_key_that_is_trusted_is_accepted_and_one_that_is_not_is_refused(ring, good, folder):
+    model = signed_by(ring, good)
+    assert opens(model, folder(good)).labels == ["x", "y"]
+    refuses(model, Reason.SIGNER)
+    refuses(genuine(), Reason.SIGNER, folder(good))
+
+
+def test_an_expired_key_is_refused_though_the_signature_is_older(ring, folder):
+    old = ring.holder(ring.new("expired", "2021-01-01", "20200101"))
+    refuses(signed_by(ring, old, clock="20200601"), Reason.EXPIRED, folder(old))
+
+
+def test_an_expired_signature_is_refused(ring, good, folder):
+    model = signed_by(ring, good, "--default-sig-expire", "1d")
+    assert opens(model, folder(good)).labels == ["x", "y"]
+    old = ring.holder(ring.new("old", "never", "20200101"))
+    refuses(
+        signed_by(ring, old, "--default-sig-expire", "1d", clock="20200102"),
+        Reason.EXPIRED,
+        folder(old),
+    )
+
+
+def test_a_revoked_key_is_refused_from_then_on(folder):
+    ring = Ring()
+    holder = ring.holder(ring.new("revoked"))
+    model = signed_by(ring, holder)
+    assert opens(model, folder(holder)).labels == ["x", "y"]
+    certificate = Path(ring.home, "openpgp-revocs.d", f"{holder.fingerprint}.rev").read_bytes()
+    ring.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
+    revoked = Holder(holder.fingerprint, ring.gpg("--armor", "--export"), holder.signing)
+    refuses(model, Reason.REVOKED, folder(revoked))
+
+
+def test_a_key_that_is_not_yet_valid_is_refused(ring, folder):
+    future = ring.holder(ring.new("future", "never", "20990101"))
+    model = signed_by(ring, future, clock="20990102")
+    with pytest.raises(NotTrusted) as refusal:
+        opens(model, folder(future))
+    # Either GnuPG does not take the key yet, or not its signature.
+    assert refusal.value.reason in (Reason.KEYS, Reason.SIGNATURE)
+
+
+def test_a_signature_from_tomorrow_is_refused_and_one_from_today_is_not(ring, good, folder):
+    refuses(
+        signed_by(ring, good, clock=day(TOMORROW + timedelta(days=1))),
+        Reason.SIGNATURE,
+        folder(good),
+    )
+    assert opens(signed_by(ring, good), folder(good)).labels == ["x", "y"]
+
+
+def test_a_signature_from_before_its_key_is_refused(ring, good, folder):
+    model = signed_by(ring, good, "--ignore-time-conflict", clock="20200101")
+    refuses(model, Reason.SIGNATURE, folder(good))
+
+
+def test_a_key_that_a_trusted_key_has_certified_is_refused(folder):
+    ring = Ring()
+    trusted = ring.holder(ring.new("trusted", usage="default"))
+    friend = ring.holder(ring.new("friend"))
+    ring.gpg("--local-user", trusted.fingerprint, "--quick-sign-key", friend.fingerprint)
+    certified = Holder(trusted.fingerprint, trusted.public, trusted.signing)
+    refuses(signed_by(ring, friend), Reason.SIGNER, folder(certified))
+    assert opens(signed_by(ring, trusted), folder(certified)).labels == ["x", "y"]
+
+
+def with_subkey(ring, name, usage="sign", **options):
+    primary = ring.new(name, usage="cert")
+    ring.gpg("--quick-add-key", primary, "ed25519", usage, "never", **options)
+    return ring.holder(primary)
+
+
+def test_a_signing_subkey_of_a_trusted_key_is_accepted(folder):
+    ring = Ring()
+    holder = with_subkey(ring, "subkey")
+    assert opens(signed_by(ring, holder), folder(holder)).labels == ["x", "y"]
+    described = tarball._verified(signed_by(ring, holder), folder(holder), tarball.Policy())
+    assert described.facts["signer"]["fingerprint"] == holder.fingerprint
+
+
+def test_a_subkey_that_was_revoked_is_refused(folder):
+    ring = Ring()
+    holder = with_subkey(ring, "subkey")
+    model = signed_by(ring, holder)
+    answers = b"key 1\nrevkey\ny\n1\n\ny\nsave\n"
+    ring.gpg("--command-fd", "0", "--edit-key", holder.fingerprint, stdin=answers)
+    revoked = Holder(holder.fingerprint, ring.gpg("--armor", "--export"), holder.signing)
+    refuses(model, Reason.REVOKED, folder(revoked))
+
+
+def test_a_fingerprint_of_a_subkey_is_no_trusted_signer(folder):
+    ring = Ring()
+    holder = with_subkey(ring, "subkey")
+    listing = ring.gpg("--with-colons", "--list-keys").decode()
+    subkey = [line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr")][1]
+    refuses(signed_by(ring, holder), Reason.KEYS, folder(Holder(subkey, holder.public, None)))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "reason"),
+    [("SHA1", Reason.SIGNATURE), ("RIPEMD160", Reason.METADATA), ("MD5", Reason.METADATA)],
+)
+def test_a_signature_over_a_weak_hash_is_refused(algorithm, reason, rsa, folder):
+    ring, holder = rsa
+    weak = ["--digest-algo", algorithm, "--allow-weak-digest-algos"]
+    refuses(signed_by(ring, holder, *weak), reason, folder(holder))
+
+
+@pytest.mark.parametrize("algorithm", ["SHA224", "SHA256", "SHA384", "SHA512"])
+def test_a_signature_over_a_strong_hash_is_accepted(algorithm, rsa, folder):
+    ring, holder = rsa
+    assert opens(signed_by(ring, holder, "--digest-algo", algorithm), folder(holder))
+
+
+def test_a_text_signature_is_accepted_and_one_over_binary_data_is_not(ring, good, folder):
+    def binary(line):
+        packet = ring.gpg("--local-user", good.fingerprint, "--detach-sign", stdin=line)
+        text = ring.clear_sign(line, good.fingerprint).partition(b"-----BEGIN PGP SIGNATURE")[0]
+        return text + armoured(packet)
+
+    refuses(forged(sign=binary), Reason.SIGNATURE, folder(good))
+
+
+# The folder of trusted signers
+
+
+def test_an_expired_or_revoked_key_of_somebody_else_does_not_disturb(ring, good, folder):
+    expired = ring.holder(ring.new("gone", "2021-01-01", "20200101"))
+    ring.gpg("--quick-add-key", expired.fingerprint, "ed25519", "sign", "never", clock="20200102")
+    living = ring.holder(expired.fingerprint)
+    assert opens(signed_by(ring, good), folder(good, living)).labels == ["x", "y"]
+
+
+def test_a_key_file_that_holds_another_key_is_refused(ring, good, folder):
+    other = ring.holder(ring.new("other"))
+    swapped = folder(Holder(other.fingerprint, good.public, None))
+    for model in (signed_by(ring, good), signed_by(ring, other)):
+        refuses(model, Reason.KEYS, swapped)
+
+
+def test_a_key_file_with_a_second_key_is_refused(ring, good, folder):
+    both = ring.gpg("--armor", "--export", good.fingerprint, ring.new("second"))
+    refuses(signed_by(ring, good), Reason.KEYS, folder(Holder(good.fingerprint, both, None)))
+
+
+def test_a_key_file_without_the_signature_that_limits_the_key_is_refused(folder):
+    ring = Ring()
+    expired = ring.holder(ring.new("expired", "2021-01-01", "20200101"))
+    packets = ring.gpg("--export")
+    # The key and the user id, each with two bytes of header: no signature, so no expiry.
+    bare = packets[: 4 + packets[1] + packets[packets[1] + 3]]
+    forever = armoured(bare).replace(b"SIGNATURE", b"PUBLIC KEY BLOCK")
+    model = signed_by(ring, expired, clock="20200601")
+    refuses(model, Reason.KEYS, folder(Holder(expired.fingerprint, forever, None)))
+
+
+def test_a_key_file_of_a_megabyte_is_refused_at_once(ring, good, folder):
+    large = good.public + b"\n" * (1 << 20)
+    refuses(signed_by(ring, good), Reason.KEYS, folder(Holder(good.fingerprint, large, None)))
+
+
+def test_the_published_test_key_of_special_k_is_refused_by_name_and_by_content(
+    good, folder, tmp_path
+):
+    file = Path(special_k.__file__).parent / "tests" / "fake_keys" / "testing.pub.asc"
+    public = file.read_bytes()
+    refuses(genuine(), Reason.KEYS, folder(Holder(SPECIAL_K_TEST_KEY, public, None)))
+    refuses(genuine(), Reason.KEYS, folder(Holder(good.fingerprint, public, None)))
+    with pytest.raises(PressboxError, match="published test key"):
+        signers.trust(file, folder(good))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder / signers.NAMES).unlink(),
+        lambda folder: (folder / signers.NAMES).write_text("{"),
+        lambda folder: (folder / signers.NAMES).write_text("[]"),
+        lambda folder: (folder / signers.NAMES).write_text("[" * 60_000),
+        lambda folder: (folder / signers.NAMES).write_text(json.dumps({"../a.pub.asc": DEMO})),
+        lambda folder: (folder / signers.NAMES).write_text(json.dumps({"a.pub.asc": DEMO[-16:]})),
+        lambda folder: (folder / signers.NAMES).write_text('{"a.pub.asc": 5}'),
+        lambda folder: next(folder.glob("*.pub.asc")).unlink(),
+        lambda folder: next(folder.glob("*.pub.asc")).write_bytes(b"key"),
+        lambda folder: (folder / RETIRING).write_text("[]"),
+        lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO: "soon"})),
+        lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO: 5})),
+    ],
+)
+def test_a_folder_that_is_not_in_order_is_refused(spoil, tmp_path, checkout):
+    folder = checkout / "gnupg"
+    assert opens(genuine(), folder).labels == ["x", "y"]
+    spoil(folder)
+    refuses(genuine(), Reason.KEYS, folder)
+
+
+def test_no_home_and_no_configuration_of_the_user_takes_part(
+    ring, good, folder, tmp_path, monkeypatch
+):
+    home = tmp_path / "home" / ".gnupg"
+    home.mkdir(parents=True, mode=0o700)
+    (home / "gpg.conf").write_text(
+        f"trusted-key {good.fingerprint}\nkeyring {ring.home}/pubring.kbx\nutterly wrong\n"
+    )
+    subprocess.run(
+        ["gpg", "--no-options", "--homedir", home, "--import"], input=good.public, check=True
+    )
+    monkeypatch.setenv("HOME", str(home.parent))
+    for gnupghome in (None, str(home), ring.home):
+        if gnupghome:
+            monkeypatch.setenv("GNUPGHOME", gnupghome)
+        refuses(signed_by(ring, good), Reason.SIGNER)
+        assert opens(genuine()).labels == ["x", "y"]
+
+
+def test_whoever_took_the_demo_key_out_sees_its_models_refused(good, checkout, tmp_path):
+    folder = checkout / "gnupg"
+    file = tmp_path / "good.pub.asc"
+    file.write_bytes(good.public)
+    signers.trust(file, folder)
+    assert opens(genuine(), folder).labels == ["x", "y"]
+    signers.revoke(DEMO, folder)
+    refuses(genuine(), Reason.SIGNER, folder)
+
+
+# keys.sh: new, list, trust, revoke, rotate
+
+
+@pytest.fixture
+def new(tmp_path):
+    (tmp_path / "keys").mkdir()
+
+    def new(name="Desk <desk@x.example>", days=365):
+        return signers.new_key(name, tmp_path / "keys", days)
+
+    return new
+
+
+def test_a_new_key_is_private_is_valid_for_a_year_and_signs_what_opens(new, folder, tmp_path):
+    made = new()
+    assert {path.stat().st_mode & 0o777 for path in made.files.values()} == {0o600}
+    secret, passphrase = (made.files[what] for what in ("secret key", "passphrase"))
+    [key] = keys.describe_keys(made.files["public key"].read_bytes())
+    assert key.fingerprint == made.fingerprint
+    assert (
+        timedelta(days=364)
+        < datetime.fromtimestamp(key.expires, UTC) - datetime.now(UTC)
+        <= timedelta(days=365)
+    )
+    trusted = folder()
+    signers.trust(made.files["public key"], trusted)
+    key = keys.SigningKey(secret.read_bytes(), passphrase.read_text().strip())
+    assert opens(sealed_by(key, tiny(), trusted), trusted).labels == ["x", "y"]
+
+
+def test_a_new_key_is_never_written_into_the_repository_or_over_a_file(new, tmp_path, checkout):
+    with pytest.raises(UsageError, match="in the repository"):
+        signers.new_key("Desk <desk@x.example>", checkout / "gnupg", 365, root=checkout)
+    with pytest.raises(UsageError, match="in the repository"):
+        signers.new_key("Desk <desk@x.example>", ROOT, 365)
+    link = tmp_path / "link"
+    link.symlink_to(checkout)
+    with pytest.raises(UsageError, match="in the repository"):
+        signers.new_key("Desk <desk@x.example>", link / "gnupg", 365, root=checkout)
+
+
+@pytest.mark.parametrize(("name", "days"), [("Desk <desk@x.example>", 0), ("", 365)])
+def test_a_new_key_needs_a_name_and_a_day(name, days, new, tmp_path):
+    with pytest.raises(PressboxError):
+        new(name, days)
+    assert not list((tmp_path / "keys").iterdir())
+
+
+def test_the_revocation_certificate_of_a_new_key_revokes_it(new, folder, tmp_path):
+    made = new()
+    ring = Ring()
+    ring.gpg("--import", stdin=made.files["public key"].read_bytes())
+    certificate = made.files["revocation certificate"].read_bytes()
+    ring.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
+    [key] = keys.describe_keys(ring.gpg("--armor", "--export"))
+    assert key.revoked
+
+
+def public_file(tmp_path, holder):
+    file = tmp_path / f"{holder.fingerprint}.pub.asc"
+    file.write_bytes(holder.public)
+    return file
+
+
+def test_who_is_trusted_is_accepted_by_us_and_by_special_k_and_who_is_revoked_by_neither(
+    ring, good, checkout, tmp_path
+):
+    folder = checkout / "gnupg"
+    signers.trust(public_file(tmp_path, good), folder)
+    names = json.loads((folder / signers.NAMES).read_text())
+    assert set(names.values()) == {DEMO, good.fingerprint} == set(trusted_signers(folder))
+    assert all((folder / name).is_file() for name in names)
+    assert (folder / signers.TRUST).read_text().count(f"\n{good.fingerprint}:6:\n") == 1
+    assert opens(signed_by(ring, good), folder).labels == ["x", "y"]
+    signers.revoke(good.fingerprint[-16:].lower(), folder)
+    assert list(trusted_signers(folder)) == [DEMO]
+    assert [file.name for file in folder.glob("*.pub.asc")] == ["demo.pub.asc"]
+    assert good.fingerprint not in (folder / signers.TRUST).read_text()
+    refuses(signed_by(ring, good), Reason.SIGNER, folder)
+
+
+def test_trusting_twice_changes_nothing(good, checkout, tmp_path):
+    folder = checkout / "gnupg"
+    signers.trust(public_file(tmp_path, good), folder)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    signers.trust(public_file(tmp_path, good), folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda ring, good: b"",
+        lambda ring, good: good.signing.armoured,
+        lambda ring, good: good.public * 2,
+        lambda ring, good: good.public.replace(b"PUBLIC", b"PRIVATE"),
+        lambda ring, good: good.public[:200],
+        lambda ring, good: b"x" * (1 << 20),
+        lambda ring, good: ring.gpg("--armor", "--export", good.fingerprint, ring.new("pair")),
+        lambda ring, good: ring.holder(ring.new("late", "2021-01-01", "20200101")).public,
+        lambda ring, good: ring.gpg("--export", good.fingerprint),
+    ],
+    ids=[
+        "nothing",
+        "secret",
+        "doubled",
+        "relabelled",
+        "half",
+        "megabyte",
+        "pair",
+        "expired",
+        "binary",
+    ],
+)
+def test_what_is_no_living_public_key_is_not_trusted(content, ring, good, checkout, tmp_path):
+    file = tmp_path / "key.asc"
+    file.write_bytes(content(ring, good))
+    with pytest.raises(PressboxError):
+        signers.trust(file, checkout / "gnupg")
+    assert list(trusted_signers(checkout / "gnupg")) == [DEMO]
+
+
+def test_a_rotated_key_is_accepted_to_the_end_of_its_last_day_and_then_refused(
+    ring, good, folder, tmp_path, monkeypatch
+):
+    successor = ring.holder(ring.new("successor"))
+    trusted = folder(good)
+    old, new = signed_by(ring, good), signed_by(ring, successor)
+    signers.rotate(public_file(tmp_path, successor), good.fingerprint, TODAY, trusted)
+    for model in (old, new):
+        assert opens(model, trusted).labels == ["x", "y"]
+    signers.rotate(public_file(tmp_path, successor), good.fingerprint, YESTERDAY, trusted)
+    refuses(old, Reason.EXPIRED, trusted)
+    assert opens(new, trusted).labels == ["x", "y"]
+    [state] = [
+        state for state in signers.standing(trusted) if state.fingerprint == good.fingerprint
+    ]
+    assert (state.until, state.expired) == (YESTERDAY, True)
+
+
+def test_a_key_is_not_rotated_into_itself_or_for_somebody_unknown(good, folder, tmp_path):
+    for old in (good.fingerprint, DEMO):
+        with pytest.raises(UsageError):
+            signers.rotate(public_file(tmp_path, good), old, TODAY, folder(good))
+
+
+def test_the_list_warns_thirty_days_ahead_and_says_what_has_expired(ring, folder):
+    def expiring(name, days, clock=""):
+        return ring.holder(ring.new(name, f"{TODAY + timedelta(days=days)}", clock))
+
+    soon, later, past = (
+        expiring("soon", 29),
+        expiring("later", 60),
+        expiring("past", -5, "20200101"),
+    )
+    states = {
+        state.user_id.split()[0]: state for state in signers.standing(folder(soon, later, past))
+    }
+    assert "expires in" in states["soon"].remark and not states["soon"].expired
+    assert not states["later"].remark and not states["later"].expired
+    assert "EXPIRED" in states["past"].remark and states["past"].expired
+
+
+def test_the_list_names_the_demo_key_as_one_that_everybody_has():
+    [state] = [state for state in signers.standing() if state.fingerprint == DEMO]
+    assert "everybody" in state.remark
+
+
+@pytest.mark.parametrize("fingerprint", ["", "11D4", "0" * 40, "*", f"{DEMO} {DEMO}"])
+def test_a_signer_is_found_by_sixteen_digits_or_more_and_by_nothing_less(fingerprint):
+    known = trusted_signers()
+    with pytest.raises(UsageError):
+        signers.find_signer(fingerprint, known)
+    for spelling in (DEMO, DEMO.lower(), DEMO[-16:], f"0x{DEMO}", " ".join(DEMO)):
+        assert signers.find_signer(spelling, known) == DEMO
+
+
+def test_the_demo_key_is_what_the_repository_holds():
+    assert keys.describe_keys(signing.demo_key().armoured)[0].fingerprint == DEMO
+    assert date.today() <= (signers.standing()[0].until or date.max)
+    assert demo_signs(b"{}").startswith(b"-----BEGIN PGP SIGNED MESSAGE-----\n")
+    assert PASSPHRASE not in signing.demo_key().passphrase
