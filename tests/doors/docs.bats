@@ -44,7 +44,10 @@ commands() {
 	run -0 --separate-stderr scripts/train.sh
 	local line
 	while IFS= read -r line; do
-		grep -qxF -- "$line" README.md || { echo "not in the README: $line"; false; }
+		grep -qxF -- "$line" README.md || {
+			echo "not in the README: $line"
+			false
+		}
 	done < <(grep -vF /workspaces/ <<<"$stderr")
 }
 

@@ -56,7 +56,7 @@ untouched() {
 	mkdir -p "$BATS_TEST_TMPDIR/else where/rows"
 	cd "$BATS_TEST_TMPDIR/else where"
 	printf 'text,label\na ball,x\na bat,x\na bat or ball,x\na puck,y\na stick,y\nstick and puck,y\n' >rows/some,comma.csv
-	run -0 --separate-stderr "$CHECKOUT/scripts/train.sh" --data rows/some,comma.csv --output mine.tar.gz -- 
+	run -0 --separate-stderr "$CHECKOUT/scripts/train.sh" --data rows/some,comma.csv --output mine.tar.gz --
 	[ "$output" = "$PWD/mine.tar.gz" ]
 	[ -s mine.tar.gz ]
 }

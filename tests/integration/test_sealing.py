@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TEXTS, make_key, trust
+from conftest import TEXTS, assert_refused, make_key, python, trust
 
 from pressbox import keys, signing, tarball
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
@@ -94,6 +94,24 @@ def test_a_model_that_is_not_valid_leaves_the_earlier_one(model, earlier, untouc
     with pytest.raises(PressboxError, match="not valid"):
         tarball.seal(broken, earlier, KEY)
     untouched()
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_model_that_was_sealed_later_than_now_is_replaced_only_when_told_so(
+    told, model, table, tmp_path
+):
+    newer = copy.copy(model)
+    newer.statement = copy.deepcopy(model.statement)
+    newer.statement["predicate"]["runDetails"]["metadata"]["finishedOn"] = "2999-01-01T00:00:00Z"
+    path = tmp_path / "small.tar.gz"
+    tarball.seal(newer, path, KEY)
+    before = path.read_bytes()
+    done = python("train.py", path, "--data", table, *["--replace-newer"] * told)
+    assert (path.read_bytes() != before) is told
+    if told:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert_refused(done, 1, "later than now")
 
 
 @pytest.mark.parametrize("name", ["demo.passphrase", "demo.secret.asc"])

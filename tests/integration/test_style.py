@@ -1,6 +1,7 @@
 """The style that tools can check, by the tools of the image."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -23,6 +24,24 @@ SOURCED = sorted([*ROOT.glob("scripts/lib/*.sh"), *ROOT.glob("tests/doors/*.bash
 def test_the_tool_finds_nothing(command):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pre_commit_finds_nothing(tmp_path):
+    tree = shutil.copytree(
+        ROOT, tmp_path / "tree", ignore=shutil.ignore_patterns(".git", "node_modules")
+    )
+    git = ["git", "-C", tree, "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for command in (["init", "--quiet"], ["add", "."]):
+        subprocess.run([*git, *command], check=True)
+    done = subprocess.run(
+        ["pre-commit", "run", "--all-files"],
+        cwd=tree,
+        env={**os.environ, "PRE_COMMIT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Passed") == 4
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
