@@ -1,12 +1,6 @@
 #!/usr/bin/env bash
-# shellcheck source=scripts/lib/common.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-# shellcheck source=scripts/lib/engine.sh
-. "$ROOT/scripts/lib/engine.sh"
-# shellcheck source=scripts/lib/image.sh
-. "$ROOT/scripts/lib/image.sh"
 # shellcheck source=scripts/lib/doors.sh
-. "$ROOT/scripts/lib/doors.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lib/doors.sh"
 
 usage() {
 	cat <<'USAGE'

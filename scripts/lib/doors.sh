@@ -2,6 +2,9 @@
 # The doors into the environment. Each runs a command in the image, blocks until it ends and hands
 # on its exit status; when the script ends, however it ends, the command ends with it.
 
+# shellcheck source=scripts/lib/image.sh
+. "$(dirname "${BASH_SOURCE[0]}")/image.sh"
+
 TOOLCHAIN=$ROOT/.devcontainer/toolchain
 DEVCONTAINER=$TOOLCHAIN/node_modules/.bin/devcontainer
 

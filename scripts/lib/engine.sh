@@ -2,6 +2,9 @@
 # The container engine: found, never assumed; with --bootstrap, installed and started.
 # Sets ENGINE (the client's path) and PODMAN (yes, or empty).
 
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
 ENGINE=
 PODMAN=
 # BuildKit is part of the docker client before 23, a plugin (buildx) since.

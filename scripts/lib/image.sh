@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # The image: built when what it is made of has changed, and the base it stands on.
 
+# shellcheck source=scripts/lib/engine.sh
+. "$(dirname "${BASH_SOURCE[0]}")/engine.sh"
+
 IMAGE=pressbox
 # Made by --bootstrap where no registry answers.
 LOCAL_BASE=pressbox-base:trixie
