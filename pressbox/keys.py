@@ -19,8 +19,7 @@ from pressbox.errors import NotTrusted, PressboxError, Reason
 
 GNUPG = ROOT / "gnupg"
 MEMORY = Path("/dev/shm")  # noqa: S108 - the homes in it are 0700 and have random names
-# GnuPG answers in milliseconds; an agent that waits for a person to touch a smartcard does not.
-PATIENCE, PERSON = 20, 300  # seconds
+PATIENCE = 20  # seconds; GnuPG answers in milliseconds, or hangs
 # What special_k accepts, as GnuPG numbers them (RFC 9580, 9.5): SHA-256, 384, 512 and 224.
 HASHES = {"8", "9", "10", "11"}
 CLEAR_TEXT = "01"
@@ -50,7 +49,7 @@ class SigningKey:
     agent: str = ""
 
 
-def run_gpg(home: str, *arguments: str, stdin: bytes = b"", patience: float = PATIENCE):
+def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
     """Run gpg in the home, reading no configuration; the completed process, whatever its status."""
     command = ["gpg", "--homedir", home, "--no-options", "--batch", "--no-tty", "--status-fd", "2"]
     command += ["--no-auto-check-trustdb", "--no-auto-key-retrieve", "--disable-dirmngr"]
@@ -58,12 +57,12 @@ def run_gpg(home: str, *arguments: str, stdin: bytes = b"", patience: float = PA
     command += ["--no-allow-non-selfsigned-uid"]
     try:
         return subprocess.run(
-            [*command, *arguments], input=stdin, capture_output=True, timeout=patience
+            [*command, *arguments], input=stdin, capture_output=True, timeout=PATIENCE
         )
     except FileNotFoundError as error:
         raise PressboxError("GnuPG is not installed", "install it (Debian: gnupg)") from error
     except subprocess.TimeoutExpired as error:
-        raise PressboxError(f"GnuPG gave no answer within {patience} s", "try again") from error
+        raise PressboxError(f"GnuPG gave no answer within {PATIENCE} s", "try again") from error
 
 
 @contextlib.contextmanager
@@ -129,7 +128,7 @@ def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
             # GnuPG follows such a file to the socket (libassuan's redirection).
             Path(home, "S.gpg-agent").write_text(f"%Assuan%\nsocket={key.agent}\n")
         run_gpg(home, "--import", stdin=key.armoured)
-        found = _keys(run_gpg(home, "--with-colons", "--list-secret-keys", patience=PERSON).stdout)
+        found = _keys(run_gpg(home, "--with-colons", "--list-secret-keys").stdout)
         if len(found) != 1:
             raise PressboxError(
                 "the signing key is not one secret key",
