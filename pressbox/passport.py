@@ -1,16 +1,24 @@
-"""What this environment is: its passport, and the digest of it.
+"""The passport of an image: what it is made of, as far as that can steer a training.
 
-The passport lists what can steer a training and nothing else: not the door, the user, the host or
-the time. The same image therefore has the same passport through every door.
+The last step of the image's build runs this file by itself, on what is installed, and leaves in
+``FOLDER``: ``passport.json``, whose SHA-256 is the environment digest; ``files.sha256``, every file
+that a training may load; and ``inputs.sha256``, what the image was built from. Not the door, the
+user, the host or the time take part, so the same image has the same passport through every door.
 """
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+VERSION = 1
+FOLDER = Path("/opt/pressbox")
+PASSPORT, SEAL, FILES, INPUTS = "passport.json", "passport.sha256", "files.sha256", "inputs.sha256"
 # Variables that the image sets because they steer a training.
 STEERING = (
     "LANG",
@@ -22,29 +30,54 @@ STEERING = (
     "SOURCE_DATE_EPOCH",
     "TZ",
 )
+# What a training may load code from. What users, editors and certificate authorities add lies
+# elsewhere, and so does Poetry.
+LOADED = (
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/ld.so.preload",
+    "/etc/python3",
+    "/etc/python3.13",
+    "/opt/venv",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+)
+PYTHON = ("/usr/bin/python3.13", "/usr/lib/python3.13/")
 DPKG_STATUS = Path("/var/lib/dpkg/status")
+DISTRIBUTION = re.compile(r"([A-Za-z0-9_.]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 
 
-def passport() -> dict:
-    """Describe the running environment as a JSON object."""
+def canonical(passport: dict) -> bytes:
+    """The one way in which a passport is written."""
+    return json.dumps(passport, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def describe(files: dict[str, str]) -> dict:
+    """The passport of the running environment, whose files have these SHA-256."""
     release = platform.freedesktop_os_release()
+    python = {path: files[path] for path in files if path.startswith(PYTHON)}
     return {
+        "version": VERSION,
         "architecture": platform.machine(),
         "base": f"{release['ID']} {release.get('VERSION_ID', 'rolling')}",
-        "debian_packages": _debian_packages(),
-        "python": platform.python_version(),
-        "python_packages": _python_packages(),
+        "debian_packages": debian_packages(),
+        "files": {"count": len(files), "digest": digest(sums(files))},
+        "python": {"version": platform.python_version(), "files": digest(sums(python))},
+        "python_packages": {
+            name: {"version": version, "files": digest(sums(_files_of(folder, files)))}
+            for name, (version, folder) in python_packages().items()
+        },
         "variables": {name: os.environ.get(name) for name in STEERING},
     }
 
 
-def environment_digest() -> str:
-    """``sha256:<hex>`` over the canonical JSON of the passport."""
-    canonical = json.dumps(passport(), sort_keys=True, separators=(",", ":")).encode()
-    return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
-
-
-def _debian_packages() -> dict[str, str]:
+def debian_packages() -> dict[str, str]:
     """Name and version of each installed package; empty on a system without dpkg."""
     if not DPKG_STATUS.exists():
         return {}
@@ -60,17 +93,85 @@ def _debian_packages() -> dict[str, str]:
     return packages
 
 
-def _python_packages() -> dict[str, dict]:
-    """Version of each installed distribution, and the SHA-256 of its list of files (RECORD)."""
+def python_packages() -> dict[str, tuple[str, Path]]:
+    """Version and metadata of each distribution on Python's path, by its normalised name.
+
+    Read from the names of the folders, which pip gives them: opening all takes a quarter second.
+    """
     packages = {}
-    for distribution in importlib.metadata.distributions():
-        record = distribution.read_text("RECORD")
-        # Of two with one name, the first is the one that is imported.
-        packages.setdefault(
-            distribution.name,
-            {
-                "version": distribution.version,
-                "record": record and hashlib.sha256(record.encode()).hexdigest(),
-            },
-        )
+    for folder in map(Path, sys.path):
+        if "packages" not in folder.name or not folder.is_dir():
+            continue
+        for entry in sorted(folder.iterdir()):
+            if found := DISTRIBUTION.fullmatch(entry.name):
+                name = re.sub(r"[-_.]+", "-", found[1]).lower()
+                # Of two with one name, the first is the one that is imported.
+                packages.setdefault(name, (found[2], entry))
     return packages
+
+
+def _files_of(metadata: Path, files: dict[str, str]) -> dict[str, str]:
+    """Of the files, those that a distribution has installed; of Debian's, its metadata alone."""
+    record = metadata / "RECORD"
+    if not record.is_file():
+        within = {str(metadata), *map(str, metadata.glob("*"))}
+    else:
+        names = (line.rsplit(",", 2)[0].strip('"') for line in record.read_text().splitlines())
+        within = {os.path.normpath(metadata.parent / name) for name in names}
+    return {path: files[path] for path in within & files.keys()}
+
+
+def measure(paths: Iterable[str] = LOADED) -> dict[str, str]:
+    """SHA-256 of each file in these folders that everybody may read, links followed to files."""
+    return {path: content for path in _walk(paths) if (content := file_digest(path))}
+
+
+def file_digest(path: str) -> str | None:
+    """The SHA-256 of what everybody may read there, None if that is no file."""
+    try:
+        state = os.stat(path)
+        if not stat.S_ISREG(state.st_mode) or not state.st_mode & stat.S_IROTH:
+            return None
+        with open(path, "rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _walk(paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        if not os.path.isdir(path) or os.path.islink(path):
+            yield path
+            continue
+        for folder, folders, names in os.walk(path):
+            folders.sort()
+            yield from (f"{folder}/{name}" for name in sorted(names))
+
+
+def sums(files: dict[str, str]) -> bytes:
+    """The files as ``sha256sum`` writes and checks them."""
+    return "".join(f"{files[path]}  {path}\n" for path in sorted(files)).encode()
+
+
+def parsed_sums(content: bytes) -> dict[str, str]:
+    return {line[66:]: line[:64] for line in content.decode().splitlines()}
+
+
+def issue(folder: Path, sources: Path) -> None:
+    """Write the passport of what is running, and the sums of what lies in ``sources``."""
+    files = measure()
+    inputs = {path[len(f"{sources}/") :]: file_digest(path) for path in _walk([str(sources)])}
+    passport = canonical(describe(files))
+    seal = f"{hashlib.sha256(passport).hexdigest()}  {PASSPORT}\n".encode()
+    folder.mkdir(parents=True)
+    for name, content in {
+        FILES: sums(files),
+        INPUTS: sums(inputs),
+        PASSPORT: passport,
+        SEAL: seal,
+    }.items():
+        (folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    issue(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,57 +1,69 @@
-"""What this environment is."""
+"""What the passport of an environment says."""
 
 import hashlib
 import importlib.metadata
 import sys
 
 import pytest
+from conftest import ROOT
 
 from pressbox import passport
 
-
-def test_two_passports_are_the_same():
-    assert passport.environment_digest() == passport.environment_digest()
+FILES = {"/usr/bin/python3.13": "a" * 64, "/usr/lib/libz.so.1": "b" * 64}
 
 
 @pytest.mark.parametrize("name", passport.STEERING)
-def test_a_variable_that_steers_changes_the_digest(name, monkeypatch):
-    before = passport.environment_digest()
+def test_a_variable_that_steers_changes_the_passport(name, monkeypatch):
+    before = passport.describe(FILES)
     monkeypatch.setenv(name, "other")
-    assert passport.environment_digest() != before
-    monkeypatch.delenv(name)
-    assert passport.environment_digest() != before
+    assert passport.describe(FILES) != before
 
 
 @pytest.mark.parametrize("name", ["HOME", "HOSTNAME", "PRESSBOX_DOOR", "USER"])
-def test_where_and_who_we_are_does_not_change_the_digest(name, monkeypatch):
-    before = passport.environment_digest()
+def test_where_and_who_we_are_does_not_change_the_passport(name, monkeypatch):
+    before = passport.describe(FILES)
     monkeypatch.setenv(name, "other")
-    assert passport.environment_digest() == before
+    assert passport.describe(FILES) == before
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_changes_the_passport(path):
+    before, after = passport.describe(FILES), passport.describe({**FILES, path: "c" * 64})
+    assert before["files"] != after["files"]
+    assert (before["python"] != after["python"]) == (path == "/usr/bin/python3.13")
 
 
 def test_a_passport_lists_packages_of_debian_and_of_python():
-    found = passport.passport()
+    found = passport.describe(FILES)
     assert found["debian_packages"].keys() >= {"gpg", "libgpgme11t64", "python3-gpg"}
     assert found["python_packages"].keys() >= {"gpg", "numpy", "scikit-learn", "special-k"}
 
 
 def test_a_python_package_is_listed_with_the_digest_of_its_files():
-    record = importlib.metadata.distribution("scikit-learn").read_text("RECORD")
-    assert passport.passport()["python_packages"]["scikit-learn"] == {
-        "version": importlib.metadata.version("scikit-learn"),
-        "record": hashlib.sha256(record.encode()).hexdigest(),
-    }
+    distribution = importlib.metadata.distribution("threadpoolctl")
+    module = str(distribution.locate_file("threadpoolctl.py"))
+    files = {**FILES, module: "c" * 64}
+    entry = passport.describe(files)["python_packages"]["threadpoolctl"]
+    assert entry["version"] == distribution.version
+    expected = hashlib.sha256(f"{'c' * 64}  {module}\n".encode()).hexdigest()
+    assert entry["files"] == f"sha256:{expected}"
+
+
+def test_every_package_is_listed_under_its_own_name():
+    found = passport.python_packages()
+    for distribution in importlib.metadata.distributions():
+        name = distribution.name.replace("_", "-").lower().replace(".", "-")
+        assert found[name][0] == distribution.version
 
 
 def test_of_two_packages_with_one_name_the_one_that_is_imported_is_listed(tmp_path, monkeypatch):
-    metadata = tmp_path / "scikit_learn-0.1.dist-info" / "METADATA"
-    metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: scikit-learn\nVersion: 0.1\n")
-    before = passport.environment_digest()
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    assert passport.environment_digest() == before
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert passport.passport()["python_packages"]["scikit-learn"]["version"] == "0.1"
+    packages = tmp_path / "site-packages"
+    (packages / "scikit_learn-0.1.dist-info").mkdir(parents=True)
+    before = passport.python_packages()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+    assert passport.python_packages() == before
+    monkeypatch.setattr(sys, "path", [str(packages), *sys.path])
+    assert passport.python_packages()["scikit-learn"][0] == "0.1"
 
 
 def test_a_package_that_was_removed_is_not_listed(tmp_path, monkeypatch):
@@ -61,9 +73,33 @@ def test_a_package_that_was_removed_is_not_listed(tmp_path, monkeypatch):
         "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
     )
     monkeypatch.setattr(passport, "DPKG_STATUS", status)
-    assert passport.passport()["debian_packages"] == {"here": "1:2-3"}
+    assert passport.debian_packages() == {"here": "1:2-3"}
 
 
-def test_a_system_without_dpkg_has_a_passport(tmp_path, monkeypatch):
+def test_a_system_without_dpkg_has_no_packages(tmp_path, monkeypatch):
     monkeypatch.setattr(passport, "DPKG_STATUS", tmp_path / "nothing")
-    assert passport.passport()["debian_packages"] == {}
+    assert passport.debian_packages() == {}
+
+
+def test_files_are_measured_through_links_and_closed_ones_are_left_out(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("content")
+    (tmp_path / "folder" / "closed").write_text("content")
+    (tmp_path / "folder" / "closed").chmod(0o600)
+    (tmp_path / "link").symlink_to("folder/file")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "other").symlink_to("folder")
+    digest = hashlib.sha256(b"content").hexdigest()
+    measured = passport.measure([str(tmp_path)])
+    assert measured == {f"{tmp_path}/folder/file": digest, f"{tmp_path}/link": digest}
+
+
+def test_sums_are_read_as_they_are_written():
+    assert passport.parsed_sums(passport.sums(FILES)) == FILES
+
+
+def test_the_image_was_built_from_this_checkout():
+    inputs = passport.parsed_sums((passport.FOLDER / passport.INPUTS).read_bytes())
+    assert inputs.keys() >= {".devcontainer/Dockerfile", "poetry.lock", "pressbox/passport.py"}
+    for path, expected in inputs.items():
+        assert hashlib.sha256((ROOT / path).read_bytes()).hexdigest() == expected
