@@ -28,6 +28,12 @@ class UsageError(PressboxError):
     exit_status = 2
 
 
+class Drifted(PressboxError):
+    """The environment is not the one that its passport, its lock or this checkout describes."""
+
+    exit_status = 4
+
+
 class Reason(StrEnum):
     """Why a model is not trusted, in the order in which it is asked; see docs/trust.md."""
 

@@ -1,0 +1,243 @@
+"""Drift: what has changed in an environment since it was built. tests/doors/drift.bats changes a
+real one; here a small one stands in, whose every file can be changed."""
+
+import copy
+import json
+import os
+import re
+
+import pytest
+
+from pressbox import environment, passport
+from pressbox.errors import Drifted
+
+REAL = environment.current()
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A passport over the files of a folder; the packages and variables are the real ones."""
+    loaded, folder = tmp_path / "venv", tmp_path / "passport"
+    (loaded / "numpy" / "core").mkdir(parents=True)
+    for name in ("numpy/core/a.py", "numpy/core/b.so", "numpy/init.py", "scipy.py"):
+        (loaded / name).write_text(name)
+    (loaded / "link").symlink_to("scipy.py")
+    for module in (environment, passport):
+        monkeypatch.setattr(module, "LOADED", (str(loaded),))
+    monkeypatch.setattr(passport.measure, "__defaults__", ((str(loaded),),))
+    sources = tmp_path / "inputs"
+    sources.mkdir()
+    passport.issue(folder, sources)
+    return loaded, folder
+
+
+def drift(small, deep=False):
+    return list(environment.current(deep, small[1]).drift)
+
+
+def both(small):
+    """What the everyday check says, once the deep one has said the same of the same files."""
+    found = drift(small)
+    assert set(drift(small, deep=True)) >= set(found)
+    return found
+
+
+def test_this_environment_has_not_drifted():
+    assert REAL.passport
+    assert REAL.differences == ()
+
+
+def test_what_was_not_changed_has_not_drifted(small):
+    assert both(small) == []
+
+
+def test_a_file_that_was_touched_but_not_changed_has_not_drifted(small):
+    file = small[0] / "scipy.py"
+    file.write_text("scipy.py")
+    assert both(small) == []
+
+
+def test_a_changed_file_is_told(small):
+    (small[0] / "numpy/core/a.py").write_text("edited")
+    assert both(small) == [f"{small[0]}/numpy/core/a.py was changed"]
+
+
+def test_a_changed_file_of_the_same_size_and_time_is_told(small):
+    file = small[0] / "numpy/core/a.py"
+    before = file.stat()
+    file.write_text("numpy/core/A.py")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert both(small) == [f"{file} was changed"]
+
+
+def test_a_new_file_is_told(small):
+    (small[0] / "numpy/usercustomize.py").write_text("")
+    assert both(small) == [f"{small[0]}/numpy/usercustomize.py is new"]
+
+
+def test_a_missing_file_is_told(small):
+    (small[0] / "numpy/core/b.so").unlink()
+    assert both(small) == [f"{small[0]}/numpy/core/b.so is gone"]
+
+
+def test_a_closed_file_is_told(small):
+    (small[0] / "numpy/core/b.so").chmod(0o600)
+    assert both(small) == [f"{small[0]}/numpy/core/b.so is gone"]
+
+
+def test_a_link_that_leads_elsewhere_is_told(small):
+    (small[0] / "link").unlink()
+    (small[0] / "link").symlink_to("numpy/init.py")
+    assert both(small) == [f"{small[0]}/link was changed"]
+
+
+def test_of_a_new_folder_the_folder_is_told(small):
+    (small[0] / "tqdm" / "deep").mkdir(parents=True)
+    (small[0] / "tqdm" / "deep" / "file.py").write_text("")
+    assert drift(small) == [f"folder {small[0]}/tqdm is new"]
+    assert drift(small, deep=True) == [f"{small[0]}/tqdm/deep/file.py is new"]
+
+
+def test_of_a_missing_folder_the_folder_is_told(small):
+    for name in ("a.py", "b.so"):
+        (small[0] / "numpy/core" / name).unlink()
+    (small[0] / "numpy/core").rmdir()
+    assert drift(small) == [f"{small[0]}/numpy/core is gone"]
+    assert len(drift(small, deep=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("TZ", "Europe/Berlin", "variable TZ is Europe/Berlin, not UTC"),
+        ("OMP_NUM_THREADS", "4", "variable OMP_NUM_THREADS is 4, not 1"),
+        ("PYTHONHASHSEED", None, "variable PYTHONHASHSEED is not set, not 0"),
+        ("OPENBLAS_CORETYPE", "Haswell", "variable OPENBLAS_CORETYPE is Haswell"),
+        ("NPY_DISABLE_CPU_FEATURES", "AVX2", "variable NPY_DISABLE_CPU_FEATURES is AVX2"),
+        ("LD_PRELOAD", "/tmp/x.so", "variable LD_PRELOAD is /tmp/x.so"),
+        ("PYTHONPATH", "/tmp", "variable PYTHONPATH is /tmp"),
+        ("PYTHONOPTIMIZE", "2", "variable PYTHONOPTIMIZE is 2"),
+    ],
+)
+def test_a_variable_that_steers_is_told(name, value, expected, small, monkeypatch):
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    assert both(small) == [expected]
+
+
+@pytest.mark.parametrize("name", ["PYTHONUNBUFFERED", "PYTHONSTARTUP", "MPLBACKEND", "EDITOR"])
+def test_a_variable_that_steers_nothing_is_no_drift(name, small, monkeypatch):
+    monkeypatch.setenv(name, "1")
+    assert both(small) == []
+
+
+def issued(small, **changes):
+    """Another passport for the small environment, as if it had been built so."""
+    path = small[1] / passport.PASSPORT
+    content = passport.canonical({**json.loads(path.read_bytes()), **changes})
+    path.write_bytes(content)
+    seal = f"{passport.digest(content)[7:]}  {passport.PASSPORT}\n"
+    (small[1] / passport.SEAL).write_text(seal)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda p: p["python_packages"].pop("numpy"), r"Python package numpy .* is new"),
+        (
+            lambda p: p["python_packages"].update(nosuch={"version": "4.67", "files": "x"}),
+            r"Python package nosuch 4\.67 is gone",
+        ),
+        (
+            lambda p: p["python_packages"]["numpy"].update(version="1.0"),
+            r"Python package numpy is .*, was 1\.0",
+        ),
+        (
+            lambda p: p["debian_packages"].update(gpg="2.0"),
+            r"Debian package gpg is .*, was 2\.0",
+        ),
+        (lambda p: p["debian_packages"].pop("gpg"), "Debian package gpg .* is new"),
+    ],
+)
+def test_a_package_that_came_went_or_changed_is_told(change, expected, small):
+    made = json.loads((small[1] / passport.PASSPORT).read_bytes())
+    change(made)
+    issued(small, **made)
+    [found] = both(small)
+    assert re.fullmatch(expected, found)
+
+
+def test_an_image_that_is_not_ours_has_no_passport(tmp_path):
+    here = environment.current(folder=tmp_path)
+    assert (here.passport, here.digest) == (None, "unknown")
+    assert "no passport" in here.drift[0]
+
+
+def test_a_passport_edited_by_hand_is_refused(small):
+    path = small[1] / passport.PASSPORT
+    path.write_text(path.read_text().replace("debian 13", "debian 12"))
+    with pytest.raises(Drifted, match="has been edited"):
+        environment.current(folder=small[1])
+
+
+def test_a_list_of_files_edited_by_hand_is_refused(small):
+    path = small[1] / passport.FILES
+    path.write_text(path.read_text().replace("scipy.py", "scipi.py"))
+    with pytest.raises(Drifted, match=r"list of files .* has been edited"):
+        environment.current(folder=small[1])
+
+
+def test_a_passport_edited_with_its_seal_is_told_by_the_deep_check(small):
+    files = {"count": 5, "digest": passport.digest((small[1] / passport.FILES).read_bytes())}
+    issued(small, base="debian 12", files=files)
+    assert drift(small, deep=True) == ["base is debian 13, was debian 12"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "<<<<<<< ours", '{"version": 2}'])
+def test_a_passport_that_is_none_is_refused(content, small):
+    (small[1] / passport.PASSPORT).write_text(content)
+    (small[1] / passport.SEAL).write_text(f"{passport.digest(content.encode())[7:]}  x\n")
+    with pytest.raises(Drifted, match="the passport in"):
+        environment.current(folder=small[1])
+
+
+def test_a_checkout_that_is_newer_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    here = environment.current()
+    assert here.drift == ()
+    assert {"poetry.lock", ".devcontainer/Dockerfile"} <= set(here.stale)
+
+
+def test_a_training_is_refused_with_the_line_that_undoes_the_drift(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("TZ", "CET")
+    with pytest.raises(Drifted, match="export TZ=UTC, unset OPENBLAS_CORETYPE") as refused:
+        environment.checked()
+    assert refused.value.exit_status == 4
+    assert len(environment.checked(allow_drift=True).differences) == 2
+
+
+CHANGES = {
+    "architecture is aarch64, was x86_64": lambda p: p.update(architecture="aarch64"),
+    "base is debian 14, was debian 13": lambda p: p.update(base="debian 14"),
+    "Python is 3.13.99, was 3.13": lambda p: p["python"].update(version="3.13.99"),
+    "Python package numpy is 9.9, was": lambda p: p["python_packages"]["numpy"].update(
+        version="9.9"
+    ),
+    "files of Python package numpy": lambda p: p["python_packages"]["numpy"].update(files="x"),
+    "Debian package gpg is 9.9, was": lambda p: p["debian_packages"].update(gpg="9.9"),
+    "variable TZ is CET, was UTC": lambda p: p["variables"].update(TZ="CET"),
+    "files outside of Python's packages differ": lambda p: p["files"].update(digest="x"),
+}
+
+
+@pytest.mark.parametrize("expected", CHANGES)
+def test_two_passports_differ_in_words(expected):
+    before = {**REAL.passport, "architecture": "x86_64"}
+    after = copy.deepcopy(before)
+    assert environment.differences(before, after) == []
+    CHANGES[expected](after)
+    [found] = environment.differences(before, after)
+    assert found.startswith(expected)
