@@ -1,53 +1,105 @@
-"""Fit a classifier, bring it into its canonical form, evaluate it.
+"""Fit a classifier, and bring it into its canonical form.
 
 An optimum is a number; the bits a solver stops at are an accident of the CPU, of BLAS and of the
 number of threads. So the fit goes on until it is within a hair of the optimum, and what is left of
-the accident is rounded away, before anything is measured.
+the accident is rounded away, before anything is measured. A certificate says whether that was so:
+whether each number is farther from a rounding edge than it can be from the optimum.
 """
 
 import warnings
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 
-from pressbox import optimum
-from pressbox.classifier import KEPT, PROBE_DIGITS, SportClassifier
+from pressbox import features, optimum
+from pressbox.calibration import Calibration, calibrate
+from pressbox.classifier import KEPT, SportClassifier
 from pressbox.corpus import Row
-from pressbox.errors import PressboxError, UsageError
+from pressbox.errors import PressboxError, UsageError, note
 
-# Decimals that idf, coefficients and intercepts are rounded to, and how near scikit-learn has to
-# come before the rest of the way is gone (docs/decisions.md has the measurements).
-DECIMALS = 6
-TOLERANCE = 1e-8
+# Decimals that idf, coefficients and intercepts are rounded to (docs/decisions.md says why so few).
+DECIMALS = 4
+# A gradient as long as this is not due to rounding: the optimum was not found.
+UNBEARABLE = 1e-6
 PROBE_TERMS = 8
+# Parameters that say how to compute, not what: they leave no trace in a model.
+MEANS = {"n_jobs", "verbose", "vocabulary", "warm_start"}
 
 
 def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
     """Fit a TfidfVectorizer and a LogisticRegression on (text, label) rows.
 
-    Raises UsageError for an estimator whose solver does not reach the same optimum everywhere,
-    PressboxError for texts that cannot be trained on or a fit that did not converge.
+    The model has a ``certificate``, which is not sealed with it: ``certified`` says whether any
+    other machine comes to the same numbers. Of the number for which that is least sure, ``margin``
+    is the distance to the nearest edge of rounding, ``bound`` how far it can be from the optimum at
+    most. ``gradient`` is the length of the gradient where the fit ended, ``decimals`` the grid.
+
+    Raises UsageError for an estimator or a vectorizer that does not reach the same optimum
+    everywhere, PressboxError for texts that cannot be trained on or a fit that did not converge.
     """
-    if estimator.solver != "newton-cg" or estimator.tol > TOLERANCE:
-        raise UsageError(
-            f"solver={estimator.solver!r} with tol={estimator.tol} gives other bits on other CPUs",
-            f"use solver='newton-cg' and tol={TOLERANCE} or less",
-        )
-    if not np.isfinite(estimator.C) or estimator.get_params().get("penalty") is None:
-        raise UsageError("without a penalty there is no one optimum", "give C=30, say")
+    _check(vectorizer, estimator)
     parameters = {"vectorizer": _chosen(vectorizer), "estimator": _chosen(estimator)}
     for name in parameters["vectorizer"].keys() - KEPT:
         raise UsageError(
             f"{name}={vectorizer.get_params()[name]} is not what a model keeps",
             "leave it at its default",
         )
-    texts, labels = zip(*rows, strict=True)
+    # In any other order the sums would differ in their last bits. Sorted rows take no time.
+    texts, labels = zip(*sorted(rows), strict=True)
     try:
-        matrix = vectorizer.fit_transform(texts)
+        matrix = features.tfidf(vectorizer, texts)
     except ValueError as error:
         raise PressboxError(
             f"the texts hold nothing to learn from ({error})", "check the source"
         ) from error
+    _fit(estimator, matrix, labels)
+    nearness = optimum.polish(estimator, matrix, labels)
+    # "not", because NaN is no less than anything.
+    if not nearness.gradient < UNBEARABLE:
+        raise PressboxError(
+            f"the fit stays {nearness.gradient:.0e} away from its optimum", "lower C in train.py"
+        )
+    # The memory is needed again.
+    del matrix
+    chances = _calibration(texts, labels, vectorizer, estimator)
+    parameters |= {"temperature": chances.temperature, "threshold": chances.threshold}
+    estimator.coef_ = estimator.coef_ / chances.temperature
+    estimator.intercept_ = estimator.intercept_ / chances.temperature
+    nearness = nearness.divided(chances.temperature)
+    model = _canonical(vectorizer, estimator, parameters)
+    model.certificate = _certificate(vectorizer, estimator, nearness)
+    if not model.certificate["certified"]:
+        note(
+            "not certified, another machine may make another model: a number that may be "
+            "{bound:.0e} off is {margin:.0e} from an edge of rounding".format(**model.certificate)
+        )
+    return model
+
+
+def _check(vectorizer, estimator) -> None:
+    """Refuse what has no one optimum, or another one than the numbers are brought to."""
+    for given, wanted in ((vectorizer, TfidfVectorizer), (estimator, LogisticRegression)):
+        if type(given) is not wanted:
+            raise UsageError(
+                f"{type(given).__name__} is not what a model is made of", f"use {wanted.__name__}"
+            )
+    if estimator.solver == "liblinear":
+        raise UsageError(
+            "solver='liblinear' penalises the intercept too and has another optimum",
+            "use solver='newton-cg', say",
+        )
+    if not np.isfinite(estimator.C) or estimator.penalty is None:
+        raise UsageError("without a penalty there is no one optimum", "give C=30, say")
+    if estimator.l1_ratio or estimator.penalty not in ("deprecated", "l2"):
+        raise UsageError(
+            "with an L1 penalty the optimum has edges, where the last bits decide",
+            "leave penalty and l1_ratio at their defaults",
+        )
+
+
+def _fit(estimator, matrix, labels) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
@@ -57,29 +109,61 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
                 f"the fit did not converge within {estimator.max_iter} iterations",
                 "raise max_iter or lower C in train.py",
             ) from error
-    distance = optimum.polish(estimator, matrix, labels)
-    if distance > optimum.BEARABLE:
-        raise PressboxError(
-            f"the fit stays {distance:.0e} away from its optimum", "lower C in train.py"
-        )
-    return _canonical(vectorizer, estimator, parameters)
+        except ValueError as error:
+            raise UsageError(
+                f"scikit-learn refuses the estimator ({error})", "change it in train.py"
+            ) from error
+
+
+def _calibration(texts, labels, vectorizer, estimator) -> Calibration:
+    found = calibrate(texts, labels, vectorizer, estimator)
+    if not found:
+        note("too few texts to learn how sure the model may be; probabilities are as fitted")
+    return found or Calibration()
 
 
 def _canonical(vectorizer, estimator, parameters) -> SportClassifier:
     model = SportClassifier(
         vocabulary=vectorizer.get_feature_names_out().tolist(),
-        idf=_rounded(vectorizer.idf_),
-        coefficients=_rounded(estimator.coef_),
-        intercepts=_rounded(estimator.intercept_),
+        idf=rounded(vectorizer.idf_),
+        coefficients=rounded(estimator.coef_),
+        intercepts=rounded(estimator.intercept_),
         parameters={"labels": estimator.classes_.tolist(), **parameters},
     )
-    model.probes = _probes(model)
+    model.probe_with(_probes(model))
     return model
 
 
-def _rounded(numbers: np.ndarray) -> np.ndarray:
+def rounded(numbers: np.ndarray) -> np.ndarray:
+    """The numbers on the one grid, as float64 in C order."""
     # Adding zero turns -0.0, which has other bits, into 0.0.
     return np.ascontiguousarray(np.round(numbers.astype(np.float64), DECIMALS) + 0.0)
+
+
+def _certificate(vectorizer, estimator, nearness: optimum.Nearness) -> dict:
+    numbers = np.concatenate([vectorizer.idf_, estimator.coef_.ravel(), estimator.intercept_])
+    bounds = np.concatenate(
+        [
+            optimum.SINGLE * optimum.EPSILON * abs(vectorizer.idf_),
+            nearness.coefficients.ravel(),
+            np.full(len(estimator.intercept_), nearness.intercepts),
+        ]
+    )
+    margins = _margins(numbers)
+    least_sure = np.argmin(margins - bounds)
+    return {
+        "margin": float(margins[least_sure]),
+        "bound": float(bounds[least_sure]),
+        "gradient": nearness.gradient,
+        "decimals": DECIMALS,
+        "certified": bool(margins[least_sure] > bounds[least_sure]),
+    }
+
+
+def _margins(numbers: np.ndarray) -> np.ndarray:
+    """How far each number is from the nearest edge, beyond which it is rounded to another."""
+    cells = numbers * 10**DECIMALS
+    return abs(cells - np.floor(cells) - 0.5) / 10**DECIMALS
 
 
 def _chosen(estimator) -> dict:
@@ -87,7 +171,7 @@ def _chosen(estimator) -> dict:
     defaults = type(estimator)().get_params()
     chosen = {}
     for name, value in sorted(estimator.get_params().items()):
-        if name == "vocabulary" or value == defaults[name]:
+        if name in MEANS or value == defaults[name]:
             continue
         value = list(value) if isinstance(value, tuple) else value
         if not isinstance(value, (bool, int, float, str, list, type(None))):
@@ -96,34 +180,20 @@ def _chosen(estimator) -> dict:
                 "use a parameter of plain values, or a class of your own",
             )
         chosen[name] = value
+    if chosen.get("stop_words") == "english":
+        # The words themselves: pairs are made of what is between them, in later releases too.
+        chosen["stop_words"] = sorted(estimator.get_stop_words())
     return chosen
 
 
-def _probes(model: SportClassifier) -> list[dict]:
-    """For each label, the terms that speak most for it, and what the model makes of them.
+def _probes(model: SportClassifier) -> list[str]:
+    """For each label, the terms that speak most for it, instead of texts of the corpus.
 
-    They stand for texts of the corpus, which need not leave the house with the model.
+    The last speaks for all labels alike: where a model is certain, small changes do not show.
     """
     signed = model.coefficients
     if len(model.labels) == 2:
         signed = np.vstack([-signed, signed])
     strongest = np.argsort(-signed, axis=1, kind="stable")[:, :PROBE_TERMS]
     texts = [" ".join(model.vocabulary[term] for term in row) for row in strongest]
-    rounded = np.round(model.predict_proba(texts), PROBE_DIGITS) + 0.0
-    return [
-        {"text": text, "probabilities": row.tolist()}
-        for text, row in zip(texts, rounded, strict=True)
-    ]
-
-
-def evaluate(model, rows: tuple[Row, ...]) -> dict:
-    """Accuracy and macro-averaged F1 (0 to 1) over the (text, label) rows, and their number."""
-    from sklearn.metrics import accuracy_score, f1_score
-
-    texts, truth = zip(*rows, strict=True)
-    predicted = model.predict(texts)
-    return {
-        "accuracy": round(float(accuracy_score(truth, predicted)), 4),
-        "macro_f1": round(float(f1_score(truth, predicted, average="macro", zero_division=0)), 4),
-        "rows": len(rows),
-    }
+    return [*texts, " ".join(model.vocabulary[term] for term in strongest[:, 0])]

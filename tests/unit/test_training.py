@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from conftest import WORDS, shuffled, solver, write_jsonl
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegressionCV
 
-from pressbox import training
-from pressbox.classifier import SportClassifier
+from pressbox import optimum, training
 from pressbox.corpus import load_corpus
 from pressbox.errors import PressboxError, UsageError
 
@@ -21,11 +21,26 @@ def test_other_texts_give_another_model_digest(corpus, fitted, fit):
 
 
 @pytest.mark.parametrize(
-    "estimator", [{"solver": "lbfgs"}, {"tol": 1e-4}, {"tol": 2 * training.TOLERANCE}]
+    ("estimator", "reason"),
+    [
+        ({"solver": "liblinear"}, "penalises the intercept"),
+        ({"C": np.inf}, "without a penalty"),
+        ({"solver": "saga", "l1_ratio": 1}, "the optimum has edges"),
+        ({"solver": "saga", "l1_ratio": 0.5}, "the optimum has edges"),
+        ({"dual": True}, "dual"),
+        ({"class_weight": {"golf": 2.0}}, "cannot be stored"),
+    ],
 )
-def test_a_solver_that_stops_at_other_bits_elsewhere_is_refused(estimator, rows, fit):
-    with pytest.raises(UsageError, match="other bits"):
+def test_an_estimator_without_the_one_optimum_is_refused(estimator, reason, rows, fit):
+    with pytest.raises(UsageError, match=reason):
         fit(rows, estimator=estimator)
+
+
+def test_other_classes_than_scikit_learns_own_are_refused(rows):
+    with pytest.raises(UsageError, match=r"^LogisticRegressionCV "):
+        training.fit(rows, TfidfVectorizer(), LogisticRegressionCV())
+    with pytest.raises(UsageError, match=r"^CountVectorizer "):
+        training.fit(rows, CountVectorizer(), solver())
 
 
 def test_a_fit_that_did_not_converge_is_no_model(rows, fit):
@@ -33,23 +48,128 @@ def test_a_fit_that_did_not_converge_is_no_model(rows, fit):
         fit(rows, estimator={"max_iter": 1})
 
 
+def test_a_fit_that_stays_away_from_the_optimum_is_no_model(rows, fit, monkeypatch):
+    monkeypatch.setattr(optimum, "STEPS", 0)
+    with pytest.raises(PressboxError, match="away from its optimum"):
+        fit(rows, estimator={"tol": 1e-2})
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_any_solver_and_any_tolerance_come_to_the_same_numbers(labels, rows, fit):
+    rows = [row for row in rows if row[1] in list(WORDS)[:labels]]
+    ways = [
+        {"solver": "newton-cg", "tol": 1e-8},
+        {"solver": "newton-cg", "tol": 10},
+        {"solver": "lbfgs"},
+        {"solver": "saga", "random_state": 1},
+        {"solver": "newton-cholesky", "verbose": 0, "warm_start": True},
+    ]
+    models = [fit(rows, estimator={"C": 30, **way}) for way in ways]
+    payloads = [{**model.payload(), "parameters.json": b""} for model in models]
+    assert all(payload == payloads[0] for payload in payloads)
+    assert "warm_start" not in models[-1].parameters["estimator"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"fit_intercept": False}, {"class_weight": "balanced"}, {"C": 1e-3}, {"C": 1e4}],
+)
+def test_a_certificate_says_that_rounding_has_one_outcome(parameters, rows, fit):
+    certificate = fit(rows, estimator={"C": 30, **parameters}).certificate
+    assert certificate["certified"] is True
+    assert 0 < certificate["bound"] < certificate["margin"] <= 0.5e-4
+    assert certificate["gradient"] < 1e-10
+    assert certificate["decimals"] == 4
+
+
+def test_what_cannot_be_certified_is_said_and_trained_all_the_same(rows, fit, monkeypatch, capsys):
+    monkeypatch.setattr(training, "DECIMALS", 13)
+    certificate = fit(rows).certificate
+    assert certificate["certified"] is False
+    assert certificate["margin"] <= certificate["bound"]
+    assert "not certified, another machine may" in capsys.readouterr().err
+
+
+def test_a_margin_is_the_distance_to_the_nearest_edge_of_rounding():
+    margins = training._margins(np.array([0, 0.00005, 0.00004, -0.00006, 1.00002]))
+    assert margins == pytest.approx([5e-5, 0, 1e-5, 1e-5, 3e-5], abs=1e-15)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("parameters", [{}, {"norm": None}, {"C": 1e3}, {"fit_intercept": False}])
+def test_no_number_is_farther_from_the_optimum_than_its_bound(labels, parameters, rows):
+    rows = [row for row in rows if row[1] in list(WORDS)[:labels]]
+    texts, truth = zip(*rows, strict=True)
+    vectorizer = TfidfVectorizer(norm=parameters.get("norm", "l2"), ngram_range=(1, 2))
+    matrix = vectorizer.fit_transform(texts)
+    chosen = {name: value for name, value in parameters.items() if name != "norm"}
+    estimator = solver(**{"C": 30, "tol": 1e-4, **chosen}).fit(matrix, truth)
+    nearness = optimum.polish(estimator, matrix, truth)
+    coefficients, intercepts = exact_optimum(vectorizer, estimator, texts, truth)
+    off = abs(estimator.coef_ - coefficients)
+    assert (off <= nearness.coefficients).all()
+    assert (abs(estimator.intercept_ - intercepts) <= nearness.intercepts).all()
+    assert 0 < off.max() < nearness.coefficients.max() < 1e-8
+
+
+def exact_optimum(vectorizer, estimator, texts, truth):
+    """Coefficients and intercepts in extended precision, by Newton's method from near them."""
+    counts = CountVectorizer(vocabulary=vectorizer.vocabulary_, ngram_range=(1, 2))
+    matrix = counts.transform(texts).toarray().astype(np.longdouble)
+    matrix *= np.log(np.longdouble(1 + len(texts)) / (1 + (matrix > 0).sum(axis=0))) + 1
+    if vectorizer.norm:
+        matrix /= np.sqrt((matrix**2).sum(axis=1, keepdims=True))
+    free = int(estimator.fit_intercept)
+    matrix = np.hstack([matrix, np.full((len(texts), free), 1, np.longdouble)])
+    penalised = np.ones(matrix.shape[1])
+    penalised[len(penalised) - free :] = 0
+    labels = len(estimator.classes_)
+    right = np.asarray(truth)[:, None] == estimator.classes_[None, :]
+    point = np.hstack([estimator.coef_, estimator.intercept_[:, None]][: 1 + free]).T
+    if labels == 2:
+        point = np.hstack([-point, point]) / 2
+    # Two labels as a softmax with columns w/2 and -w/2: the penalty counts twice what it was.
+    penalised = penalised * (2 if labels == 2 else 1)
+    point = point.astype(np.longdouble)
+    for _ in range(4):
+        odds = np.exp(matrix @ point - (matrix @ point).max(axis=1, keepdims=True))
+        chances = odds / odds.sum(axis=1, keepdims=True)
+        gradient = estimator.C * (matrix.T @ (chances - right)) + penalised[:, None] * point
+        hessian = np.zeros((labels, len(point), labels, len(point)))
+        for i in range(labels):
+            hessian[i, :, i] += np.diag(penalised)
+            for j in range(labels):
+                weights = estimator.C * chances[:, i] * ((i == j) - chances[:, j])
+                hessian[i, :, j] += (matrix.T * weights) @ matrix
+        size = labels * len(point)
+        step = np.linalg.lstsq(hessian.reshape(size, size), gradient.T.ravel().astype(float))[0]
+        point = point - step.reshape(labels, -1).T
+    assert np.linalg.norm(gradient.astype(float)) < 1e-15
+    if labels == 2:
+        point = point[:, 1:] - point[:, :1]
+    coefficients, intercepts = point[: len(point) - free].T, point[len(point) - free :].ravel()
+    if labels > 2 and free:
+        intercepts = intercepts - intercepts.mean()
+    return coefficients, intercepts if free else 0
+
+
 @pytest.mark.parametrize("labels", [2, 3])
 def test_all_numbers_are_on_the_grid(labels, rows, fit):
     model = fit([row for row in rows if row[1] in list(WORDS)[:labels]])
     for numbers in (model.idf, model.coefficients, model.intercepts):
         assert numbers.dtype == np.float64
-        assert np.array_equal(numbers, np.round(numbers, 6))
+        assert np.array_equal(numbers, np.round(numbers, 4))
         assert not np.signbit(numbers[numbers == 0]).any()
 
 
 def test_zeros_have_no_sign():
-    assert not np.signbit(training._rounded(np.array([-0.0, -1e-9]))).any()
+    assert not np.signbit(training.rounded(np.array([-0.0, -1e-5]))).any()
 
 
 def test_intercepts_are_centred(rows, fit):
     model = fit(rows[:25])
     assert np.abs(model.intercepts).max() > 0.01
-    assert abs(model.intercepts.sum()) < 5e-6
+    assert abs(model.intercepts.sum()) < 5e-4
 
 
 @pytest.mark.parametrize("labels", [2, 3])
@@ -61,7 +181,7 @@ def test_probabilities_are_those_of_scikit_learn(labels, rows):
     texts = [text for text, _ in rows] + ["", "nothing known", "wicket fairway ace ace ace"]
     expected = estimator.predict_proba(vectorizer.transform(texts))
     assert model.labels == estimator.classes_.tolist()
-    assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=1e-6)
+    assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
 
 
 def test_texts_of_stop_characters_alone_cannot_be_trained_on(fit):
@@ -97,27 +217,16 @@ def test_plain_parameters_of_the_vectorizer_are_kept(parameters, rows):
     model = training.fit(rows, vectorizer, estimator)
     texts = [text for text, _ in rows]
     expected = estimator.predict_proba(vectorizer.transform(texts))
-    assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=1e-6)
+    assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
 
 
 @pytest.mark.parametrize("labels", [2, 3])
 def test_probes_hold_the_strongest_terms_of_each_label_and_no_text(labels, rows, fit):
     rows = [row for row in rows if row[1] in list(WORDS)[:labels]]
     model = fit(rows)
-    for label, probe in zip(model.labels, model.probes, strict=True):
+    *probes, undecided = model.probes
+    assert max(undecided["probabilities"]) < 0.9
+    for label, probe in zip(model.labels, probes, strict=True):
         assert model.predict([probe["text"]]) == [label]
         assert set(probe["text"].split()) & set(WORDS[label])
     assert {probe["text"] for probe in model.probes}.isdisjoint(text for text, _ in rows)
-
-
-def test_evaluation_counts_what_was_right():
-    model = SportClassifier(
-        vocabulary=["ace", "puck"],
-        idf=np.ones(2),
-        coefficients=np.array([[3.0, -3.0]]),
-        intercepts=np.zeros(1),
-        parameters={"labels": ["hockey", "tennis"], "vectorizer": {}},
-    )
-    rows = [("ace", "tennis"), ("puck", "hockey"), ("puck", "hockey"), ("puck", "tennis")]
-    # F1 is 2 * 2 / (2 * 2 + 1) for hockey, 2 * 1 / (2 * 1 + 1) for tennis.
-    assert training.evaluate(model, rows) == {"accuracy": 0.75, "macro_f1": 0.7333, "rows": 4}

@@ -1,0 +1,117 @@
+"""The terms of texts and their weights: what TfidfVectorizer makes of them, in less memory.
+
+Most word pairs of a large corpus occur in a single text, and ``min_df`` throws them away again; to
+remember each until then takes gigabytes. Here a first pass counts texts by the hash of the term,
+and the second remembers only terms that can be frequent enough.
+"""
+
+from array import array
+from collections import Counter, defaultdict
+from itertools import compress
+from numbers import Integral
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+
+# From so many texts on, the first pass is worth its time. A bucket is a byte; the more there are,
+# the fewer rare terms get through because they share one.
+MANY = 20_000
+BUCKETS = 1 << 26
+
+
+def tfidf(vectorizer: TfidfVectorizer, texts):
+    """``vectorizer.fit_transform(texts)``, bit for bit: sparse (n_texts, n_terms), float64.
+
+    But for one thing: where there are more than ``max_features`` terms, of equally frequent ones
+    the first in the alphabet stay; the vectorizer leaves them to a sort that differs with the CPU.
+    texts: a sequence of strings. Raises ValueError as the vectorizer does.
+    """
+    if vectorizer.vocabulary is not None:
+        return vectorizer.fit_transform(texts)
+    parameters = vectorizer.get_params()
+    # scikit-learn checks the parameters, before anything depends on them.
+    counter = {name: parameters[name] for name in CountVectorizer().get_params()}
+    CountVectorizer(**{**counter, "vocabulary": ["a"]}).fit(["a"])
+    least, most = (_texts(parameters[name], len(texts)) for name in ("min_df", "max_df"))
+    if most < least:
+        raise ValueError("max_df corresponds to < documents than min_df")
+
+    terms, counts = _counted(_analyzer(vectorizer, texts, least), texts)
+    if vectorizer.binary:
+        counts.data.fill(1)
+    kept = _kept(terms, counts, least, most, vectorizer.max_features)
+    # Each step lets go of what the one before it made: these are the largest arrays of a training.
+    counts = counts if len(kept) == len(terms) else counts[:, np.sort(kept)]
+    vectorizer.vocabulary_ = {terms[number]: place for place, number in enumerate(kept)}
+    counts = _in_order(counts, kept)
+    names = TfidfTransformer().get_params()
+    weighting = TfidfTransformer(**{name: parameters[name] for name in names}).fit(counts)
+    vectorizer.idf_ = weighting.idf_
+    return weighting.transform(counts, copy=False)
+
+
+def _texts(share, count):
+    return share if isinstance(share, Integral) else share * count
+
+
+def _analyzer(vectorizer, texts, least):
+    """What makes terms of a text; rare ones may be left out, if that is worth it."""
+    analyze = vectorizer.build_analyzer()
+    if len(texts) < MANY or least <= 1:
+        return analyze
+    enough = min(int(np.ceil(least)), np.iinfo(np.uint8).max)
+    texts_with = np.zeros(BUCKETS, np.uint8)
+    for text in texts:
+        buckets = np.unique(_buckets(analyze(text)))
+        texts_with[buckets] += texts_with[buckets] < enough
+
+    def sieve(text):
+        terms = analyze(text)
+        return compress(terms, (texts_with[_buckets(terms)] == enough).tobytes())
+
+    return sieve
+
+
+def _buckets(terms):
+    return np.fromiter(map(hash, terms), np.int64, len(terms)) & (BUCKETS - 1)
+
+
+def _counted(analyze, texts):
+    """The terms in the order in which they are first seen, and the count of each in each text."""
+    numbers = defaultdict()
+    numbers.default_factory = numbers.__len__
+    columns, counts, ends = array("i"), array("i"), array("q", [0])
+    for text in texts:
+        found = Counter(map(numbers.__getitem__, analyze(text)))
+        columns.extend(found.keys())
+        counts.extend(found.values())
+        ends.append(len(columns))
+    if not numbers:
+        raise ValueError("empty vocabulary; perhaps the documents only contain stop words")
+    # SciPy would make long integers of all if one of the three has them.
+    index = np.int32 if ends[-1] <= np.iinfo(np.int32).max else np.int64
+    parts = (np.frombuffer(counts, "i"), np.frombuffer(columns, "i"), np.array(ends, index))
+    matrix = csr_array(parts, shape=(len(texts), len(numbers)))
+    matrix.sort_indices()
+    return list(numbers), matrix
+
+
+def _kept(terms, counts, least, most, max_features):
+    """The numbers of the terms that stay, in the alphabet's order."""
+    frequency = np.bincount(counts.indices, minlength=len(terms))
+    stay = np.flatnonzero((frequency >= least) & (frequency <= most)).tolist()
+    stay.sort(key=terms.__getitem__)
+    if max_features is not None and len(stay) > max_features:
+        totals = counts.sum(axis=0)[stay]
+        stay = np.array(stay)[np.sort(np.argsort(-totals, kind="stable")[:max_features])].tolist()
+    if not stay:
+        raise ValueError("no terms remain; try a lower min_df or a higher max_df")
+    return stay
+
+
+def _in_order(counts, kept):
+    """The columns in the order of ``kept``, as floats. The entries of a row stay in their order."""
+    places = np.argsort(kept).astype(np.int32)
+    entries = (counts.data.astype(np.float64), places[counts.indices], counts.indptr)
+    return csr_array(entries, shape=counts.shape)
