@@ -1,4 +1,4 @@
-"""The model as special_k sees it: plain arrays, labels and parameters, and what they predict.
+"""Models as special_k sees them: plain arrays, labels and parameters, and what they predict.
 
 No attribute is a pickle. special_k stores each under its own name, as JSON or .npy, and the
 scikit-learn objects are built anew from them, so that a model outlives scikit-learn's releases.
@@ -7,13 +7,15 @@ Importing this module registers the ``npy`` serializer, without which special_k 
 
 import types
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
-from special_k import REGISTRY, SerializableModel
-from special_k.exceptions import ModelValidationError
-from special_k.serializers.base import BaseIO
 
 from pressbox.archive import payload_digest
+from pressbox.special import special_k
+
+REGISTRY = special_k.REGISTRY
+ModelValidationError = special_k.exceptions.ModelValidationError
 
 # The parameters of a TfidfVectorizer that a model keeps: what texts are (`input`) is not one.
 KEPT = {
@@ -35,7 +37,7 @@ KEPT = {
 PROBE_DIGITS = 6
 
 
-class NpyIO(BaseIO):
+class NpyIO(special_k.serializers.base.BaseIO):
     """A numeric array in NumPy's .npy format; object arrays, being pickles, are refused."""
 
     @staticmethod
@@ -53,83 +55,62 @@ if "npy" not in REGISTRY.available_serializers:
     REGISTRY.register_serializer("npy", NpyIO)
 
 
-class SportClassifier(SerializableModel):
-    """Says which label a text has.
+class Classifier(special_k.SerializableModel):
+    """What every model is: labels, probabilities, probes to check itself with, and a statement.
 
-    vocabulary: list of n_terms strings, in the order of the columns.
-    idf: float64 array (n_terms,), the weight of each term.
-    coefficients: float64 array (n_classes, n_terms), or (1, n_terms) for two classes.
-    intercepts: float64 array (n_classes,) or (1,).
-    parameters: JSON object: ``labels``, and what the ``vectorizer`` was made with.
+    A class of your own, in a module of ``pressbox/own``, lists its attributes in ``ATTRIBUTES``
+    (name: ``"npy"`` for a numeric array, ``"json"`` for what JSON has) and defines
+    ``predict_proba(texts)``, the probability of each label in the order of ``labels``, an array
+    (n_texts, n_classes); docs/your-own-model.md shows one.
+
+    parameters: JSON object: ``labels``, and ``threshold``, the least probability that is sure.
     probes: JSON list of {text, probabilities}, recomputed by ``validate_model``.
     statement: JSON object, where the model comes from (see provenance.py); no part of the payload.
     """
 
-    def __init__(self, vocabulary, idf, coefficients, intercepts, parameters, probes=()):
+    ATTRIBUTES: ClassVar[dict[str, str]] = {}
+    COMMON: ClassVar[dict[str, str]] = {"parameters": "json", "probes": "json", "statement": "json"}
+
+    def __init__(self, parameters: dict, probes=()):
         super().__init__()
-        self.vocabulary = vocabulary
-        self.idf = idf
-        self.coefficients = coefficients
-        self.intercepts = intercepts
         self.parameters = parameters
         self.probes = list(probes)
         self.statement = {}
 
     @property
     def custom_serialization(self):
-        return {
-            "vocabulary": ("json", "vocabulary.json"),
-            "idf": ("npy", "idf.npy"),
-            "coefficients": ("npy", "coefficients.npy"),
-            "intercepts": ("npy", "intercepts.npy"),
-            "parameters": ("json", "parameters.json"),
-            "probes": ("json", "probes.json"),
-            "statement": ("json", "statement.json"),
-        }
+        attributes = {**self.ATTRIBUTES, **self.COMMON}
+        return {name: (kind, f"{name}.{kind}") for name, kind in attributes.items()}
 
     @property
     def labels(self) -> list[str]:
         return self.parameters["labels"]
 
-    @cached_property
-    def _vectorizer(self):
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        parameters = dict(self.parameters["vectorizer"])
-        if not parameters.keys() <= KEPT:
-            raise ValueError(f"a vectorizer has no {sorted(parameters.keys() - KEPT)} here")
-        if "ngram_range" in parameters:
-            parameters["ngram_range"] = tuple(parameters["ngram_range"])
-        vectorizer = TfidfVectorizer(**parameters, vocabulary=self.vocabulary)
-        vectorizer.idf_ = self.idf
-        return vectorizer
-
-    def predict_proba(self, texts) -> np.ndarray:
-        """The probability of each label, in the order of ``labels``: (n_texts, n_classes)."""
-        matrix = self._vectorizer.transform(texts)
-        # SciPy would copy all coefficients for the product; of these terms it needs few.
-        used = np.unique(matrix.indices)
-        scores = matrix[:, used] @ self.coefficients[:, used].T + self.intercepts
-        if len(self.labels) == 2:
-            scores = np.hstack([np.zeros_like(scores), scores])
-        # Softmax; two classes with one row of coefficients are the same with a row of zeros.
-        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
+    @property
+    def threshold(self) -> float:
+        return self.parameters.get("threshold", 0.0)
 
     def predict(self, texts) -> np.ndarray:
         """The likeliest label of each text: (n_texts,) of str."""
         return np.array(self.labels)[self.predict_proba(texts).argmax(axis=1)]
 
+    def decide(self, texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each text the likeliest label (str), its probability, and whether that is sure."""
+        chances = self.predict_proba(texts)
+        likeliest = chances.max(axis=1)
+        labels = np.array(self.labels)[chances.argmax(axis=1)]
+        return labels, likeliest, likeliest >= self.threshold
+
+    def probe_with(self, texts: list[str]) -> None:
+        """Keep what the model makes of these texts, to validate it with when it is opened."""
+        rounded = np.round(self.predict_proba(texts), PROBE_DIGITS) + 0.0
+        self.probes = [
+            {"text": text, "probabilities": row.tolist()}
+            for text, row in zip(texts, rounded, strict=True)
+        ]
+
     def validate_model(self):
-        """Raise ModelValidationError unless shapes fit and the probes come out as when sealed."""
-        terms, rows = len(self.vocabulary), len(self.intercepts)
-        classes = len(self.labels)
-        if (
-            self.idf.shape != (terms,)
-            or self.coefficients.shape != (rows, terms)
-            or rows != (1 if classes == 2 else classes)
-        ):
-            raise ModelValidationError("the arrays of the model do not fit each other")
+        """Raise ModelValidationError unless the probes come out as when the model was sealed."""
         if not self.probes:
             raise ModelValidationError("the model has no probes to be validated with")
         expected = np.array([probe["probabilities"] for probe in self.probes])
@@ -156,3 +137,65 @@ class SportClassifier(SerializableModel):
     def digest(self) -> str:
         """The model digest: ``sha256:<hex>`` over the payload."""
         return payload_digest(self.payload())
+
+
+class SportClassifier(Classifier):
+    """A logistic regression over tf-idf: says which label a text has.
+
+    vocabulary: list of n_terms strings, in the order of the columns.
+    idf: float64 array (n_terms,), the weight of each term.
+    coefficients: float64 array (n_classes, n_terms), or (1, n_terms) for two classes.
+    intercepts: float64 array (n_classes,) or (1,).
+    parameters: also what the ``vectorizer`` was made with.
+    """
+
+    ATTRIBUTES: ClassVar[dict[str, str]] = {
+        "vocabulary": "json",
+        "idf": "npy",
+        "coefficients": "npy",
+        "intercepts": "npy",
+    }
+
+    def __init__(self, vocabulary, idf, coefficients, intercepts, parameters, probes=()):
+        super().__init__(parameters, probes)
+        self.vocabulary = vocabulary
+        self.idf = idf
+        self.coefficients = coefficients
+        self.intercepts = intercepts
+
+    @cached_property
+    def _vectorizer(self):
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        parameters = dict(self.parameters["vectorizer"])
+        if not parameters.keys() <= KEPT:
+            raise ValueError(f"a vectorizer has no {sorted(parameters.keys() - KEPT)} here")
+        if "ngram_range" in parameters:
+            parameters["ngram_range"] = tuple(parameters["ngram_range"])
+        vectorizer = TfidfVectorizer(**parameters, vocabulary=self.vocabulary)
+        vectorizer.idf_ = self.idf
+        return vectorizer
+
+    def predict_proba(self, texts) -> np.ndarray:
+        """The probability of each label, in the order of ``labels``: (n_texts, n_classes)."""
+        matrix = self._vectorizer.transform(texts)
+        # SciPy would copy all coefficients for the product; of these terms it needs few.
+        used = np.unique(matrix.indices)
+        scores = matrix[:, used] @ self.coefficients[:, used].T + self.intercepts
+        if len(self.labels) == 2:
+            scores = np.hstack([np.zeros_like(scores), scores])
+        # Softmax; two classes with one row of coefficients are the same with a row of zeros.
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
+
+    def validate_model(self):
+        """Raise ModelValidationError unless shapes fit and the probes come out as when sealed."""
+        terms, rows = len(self.vocabulary), len(self.intercepts)
+        classes = len(self.labels)
+        if (
+            self.idf.shape != (terms,)
+            or self.coefficients.shape != (rows, terms)
+            or rows != (1 if classes == 2 else classes)
+        ):
+            raise ModelValidationError("the arrays of the model do not fit each other")
+        super().validate_model()

@@ -56,7 +56,7 @@ def changed(fitted, **attributes):
     ("name", "change"),
     [
         ("idf", lambda idf: idf[:-1]),
-        ("idf", lambda idf: idf**2),
+        ("idf", lambda idf: idf * np.arange(1, len(idf) + 1)),
         ("coefficients", lambda coefficients: coefficients[:, :-1]),
         ("coefficients", lambda coefficients: coefficients[:-1]),
         ("coefficients", lambda coefficients: coefficients * 1.01),

@@ -1,0 +1,90 @@
+"""How sure a model may be: a temperature for its scores, and when it has to say that it is not.
+
+Both are learned inside the training part, from texts that the scoring model has not seen, and are
+taken from fixed values, so that they are the same on every machine. docs/model.md has the figures.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+from sklearn.base import clone
+
+from pressbox import features
+
+TEMPERATURES = (0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.14, 0.17, 0.2, 0.25)
+TEMPERATURES += (0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
+# The least is more than one half, which is what two labels give a text of unknown words.
+THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+RIGHT_WHEN_SURE = 0.9
+FOLDS = 3
+# Texts in a fold, beyond which one fold tells enough; and in all, for a second fit costs as much
+# memory as the first.
+LARGEST, ENOUGH = 5_000, 20_000
+# What is learned is so coarse that these fits need not be exact.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """temperature: what scores are divided by. threshold: the least probability that is sure."""
+
+    temperature: float = 1.0
+    threshold: float = THRESHOLDS[0]
+
+
+def calibrate(texts, labels, vectorizer, estimator) -> Calibration | None:
+    """Learn how sure a model may be that is fitted on these texts; None if they are too few.
+
+    texts, labels: sequences (n_texts,), in an order that depends on their contents alone. The
+    vectorizer and the estimator are not touched.
+    """
+    try:
+        scores, truth = out_of_fold(texts, labels, vectorizer, estimator)
+    except ValueError:
+        # A part of them has no terms, or one label alone.
+        return None
+    degree = temperature(scores, truth)
+    return Calibration(degree, threshold(log_softmax(scores / degree, axis=1), truth))
+
+
+def out_of_fold(texts, labels, vectorizer, estimator):
+    """Scores of texts by models that have not seen them, and the columns of their true labels.
+
+    Returns (m, n_labels) and (m,): m is n_texts, or the size of one fold of a large corpus.
+    """
+    some = slice(None, None, -(-len(texts) // ENOUGH))
+    texts, labels = np.array(texts[some], dtype=object), np.array(labels[some])
+    names, truth = np.unique(labels, return_inverse=True)
+    folds = max(FOLDS, len(texts) // LARGEST)
+    # Dealt like cards, label by label: each fold gets its share of each.
+    fold = np.empty(len(texts), dtype=int)
+    fold[np.argsort(truth, kind="stable")] = np.arange(len(texts)) % folds
+    scores, columns = [], []
+    for number in range(FOLDS if folds == FOLDS else 1):
+        seen, unseen = fold != number, fold == number
+        words, model = clone(vectorizer), clone(estimator).set_params(tol=TOLERANCE)
+        model.fit(features.tfidf(words, texts[seen].tolist()), labels[seen])
+        if len(model.classes_) < len(names):
+            raise ValueError("a label is in one fold alone")
+        found = model.decision_function(words.transform(texts[unseen]))
+        scores.append(np.column_stack([np.zeros_like(found), found]) if found.ndim == 1 else found)
+        columns.append(truth[unseen])
+    return np.concatenate(scores), np.concatenate(columns)
+
+
+def temperature(scores, truth) -> float:
+    """What to divide the scores by for the least log loss; of equals the smallest."""
+    rows = np.arange(len(truth))
+    losses = [-log_softmax(scores / degree, axis=1)[rows, truth].mean() for degree in TEMPERATURES]
+    return TEMPERATURES[np.argmin(np.round(losses, 9))]
+
+
+def threshold(log_chances, truth, target=RIGHT_WHEN_SURE) -> float:
+    """The least probability from which on the share ``target`` of the answers is right."""
+    right, sure = log_chances.argmax(axis=1) == truth, np.exp(log_chances.max(axis=1))
+    for least in THRESHOLDS:
+        kept = right[sure >= least]
+        if kept.size and kept.mean() >= target:
+            return least
+    return THRESHOLDS[-1]

@@ -1,0 +1,164 @@
+"""How good a model is: on texts that it was not trained on, with how much certainty, and where not.
+
+Everything is rounded to four digits: it travels in the statement, and says the same everywhere.
+"""
+
+import numpy as np
+
+from pressbox.corpus import Row
+
+DIGITS = 4
+BINS = 10
+MISTAKES = 10
+LONGEST_TEXT = 300
+RESAMPLES = 1000
+SEED = 20
+# Numbers that are drawn at a time: 32 MB.
+DRAWN = 4 << 20
+
+
+def evaluate(model, rows: tuple[Row, ...]) -> tuple[dict, dict]:
+    """What the model makes of the (text, label) rows: the metrics, and the details behind them.
+
+    metrics: ``accuracy`` and ``macro_f1`` (0 to 1), ``rows`` (their number).
+    details, which are plain JSON too:
+      ``intervals``: for ``accuracy`` and ``macro_f1``, the ends [low, high] of a 95 % interval.
+      ``order``: the labels of the model in its order, then those that only the rows have.
+      ``only_in_test``: the latter.
+      ``labels``: for each label ``precision``, ``recall``, ``f1`` (0 to 1) and ``rows``.
+      ``confusion``: number of rows, truth x predicted, both in that order.
+      ``reliability``: [mean probability, share that was right, number of rows] of the predictions,
+      in up to ten bins of probability; ``expected_calibration_error``: how far the two are apart.
+      ``mistakes``: ``text`` (cut), ``label``, ``predicted``, ``probability``: up to ten, the most
+      confident first.
+    """
+    texts, truth = zip(*rows, strict=True)
+    probabilities = model.predict_proba(texts)
+    chosen = probabilities.argmax(axis=1)
+    confidence = np.round(probabilities.max(axis=1), DIGITS)
+    only_in_test = sorted(set(truth) - set(model.labels))
+    order = [*model.labels, *only_in_test]
+    number = {label: position for position, label in enumerate(order)}
+    right = np.array([number[label] for label in truth])
+    confusion = _confusion(right, chosen, len(order))
+    correct = int(confusion.trace())
+    metrics = {
+        "accuracy": _rounded(correct / len(rows)),
+        "macro_f1": _rounded(_macro_f1(confusion[np.newaxis])[0]),
+        "rows": len(rows),
+    }
+    reliability = _reliability(confidence, right == chosen)
+    details = {
+        "intervals": {
+            "accuracy": _wilson(correct, len(rows)),
+            "macro_f1": _bootstrapped(confusion),
+        },
+        "order": order,
+        "only_in_test": only_in_test,
+        "labels": _by_label(confusion, order),
+        "confusion": confusion.tolist(),
+        "reliability": reliability,
+        "expected_calibration_error": _rounded(
+            sum(abs(mean - share) * count for mean, share, count in reliability) / len(rows)
+        ),
+        "mistakes": _mistakes(texts, truth, [order[each] for each in chosen], confidence),
+    }
+    return metrics, details
+
+
+def _rounded(number) -> float:
+    return round(float(number), DIGITS)
+
+
+def _confusion(right: np.ndarray, chosen: np.ndarray, labels: int) -> np.ndarray:
+    cells = np.bincount(right * labels + chosen, minlength=labels * labels)
+    return cells.reshape(labels, labels)
+
+
+def _wilson(correct: int, rows: int) -> list[float]:
+    # scikit-learn has loaded it anyway.
+    from scipy.stats import binomtest
+
+    interval = binomtest(correct, rows).proportion_ci(confidence_level=0.95, method="wilson")
+    return [_rounded(interval.low), _rounded(interval.high)]
+
+
+def _scores(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall and F1 of each label (..., n_labels); NaN where there is none to speak of.
+
+    confusions: counts (..., n_labels, n_labels), truth x predicted.
+    """
+    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
+    predicted, rows = confusions.sum(axis=-2), confusions.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return hits / predicted, hits / rows, 2 * hits / (predicted + rows)
+
+
+def _macro_f1(confusions: np.ndarray) -> np.ndarray:
+    """Mean F1 over the labels that occur, as truth or as prediction: (n_confusions,)."""
+    return np.nanmean(_scores(confusions)[2], axis=-1)
+
+
+def _by_label(confusion: np.ndarray, order: list[str]) -> dict:
+    # What was never predicted, or never there, was not got right either.
+    scores = np.nan_to_num(_scores(confusion))
+    names = ("precision", "recall", "f1")
+    return {
+        label: {
+            **{name: _rounded(score) for name, score in zip(names, column, strict=True)},
+            "rows": int(count),
+        }
+        for label, column, count in zip(order, scores.T, confusion.sum(axis=1), strict=True)
+    }
+
+
+def _bootstrapped(confusion: np.ndarray) -> list[float]:
+    """The middle 95 % of macro F1 over samples of the rows, drawn with replacement.
+
+    Only whole numbers are drawn, so that each CPU draws the same. A row is its cell of the matrix,
+    and only the cells and labels that occur take part.
+    """
+    occurring = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    confusion = confusion[np.ix_(occurring, occurring)]
+    labels, rows = len(confusion), int(confusion.sum())
+    cell_of_row = np.repeat(np.arange(confusion.size), confusion.ravel())
+    generator = np.random.Generator(np.random.PCG64(SEED))
+    at_once = max(1, DRAWN // max(rows, confusion.size))
+    scores = []
+    for start in range(0, RESAMPLES, at_once):
+        samples = min(at_once, RESAMPLES - start)
+        drawn = cell_of_row[generator.integers(rows, size=(samples, rows), dtype=np.int32)]
+        drawn += confusion.size * np.arange(samples)[:, np.newaxis]
+        counts = np.bincount(drawn.ravel(), minlength=samples * confusion.size)
+        scores.append(_macro_f1(counts.reshape(samples, labels, labels)))
+    # Whole ranks: interpolation would be one more thing to round.
+    ends = np.quantile(np.concatenate(scores), [0.025, 0.975], method="nearest")
+    return [_rounded(end) for end in ends]
+
+
+def _reliability(confidence: np.ndarray, hit: np.ndarray) -> list[list]:
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        [_rounded(confidence[chosen].mean()), _rounded(hit[chosen].mean()), int(chosen.sum())]
+        for chosen in (bins == number for number in range(BINS))
+        if chosen.any()
+    ]
+
+
+def _mistakes(texts, truth, predicted, confidence) -> list[dict]:
+    wrong = [
+        (-float(probability), text, label, guess)
+        for text, label, guess, probability in zip(texts, truth, predicted, confidence, strict=True)
+        if label != guess
+    ]
+    return [
+        {"text": _cut(text), "label": label, "predicted": guess, "probability": -probability}
+        for probability, text, label, guess in sorted(wrong)[:MISTAKES]
+    ]
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    # Before the word that would be cut in two, unless it is all there is.
+    return text[: LONGEST_TEXT - 1].rsplit(None, 1)[0] + "…"

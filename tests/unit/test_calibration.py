@@ -1,0 +1,98 @@
+"""How sure a model may be."""
+
+import numpy as np
+import pytest
+from conftest import WORDS, solver
+from scipy.special import log_softmax, softmax
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from pressbox import calibration, training
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Scores of a model that is as sure as it is right, and the true columns."""
+    random = np.random.default_rng(0)
+    scores = 2 * random.standard_normal((4000, 3))
+    chances = softmax(scores, axis=1)
+    truth = (chances.cumsum(axis=1) < random.random((4000, 1))).sum(axis=1)
+    return scores, truth
+
+
+@pytest.mark.parametrize("degree", [0.1, 0.5, 1.0, 2.0])
+def test_the_temperature_brings_scores_back_that_were_stretched(degree, answers):
+    scores, truth = answers
+    assert calibration.temperature(scores * degree, truth) == degree
+
+
+def test_of_equal_losses_the_smallest_temperature_is_taken():
+    truth = np.array([0, 1])
+    assert calibration.temperature(np.zeros((2, 2)), truth) == calibration.TEMPERATURES[0]
+
+
+def test_at_the_threshold_nine_of_ten_answers_are_right(answers):
+    scores, truth = answers
+    chances = log_softmax(scores, axis=1)
+    least = calibration.threshold(chances, truth)
+    right = chances.argmax(axis=1) == truth
+    sure = np.exp(chances.max(axis=1))
+    assert right[sure >= least].mean() >= calibration.RIGHT_WHEN_SURE
+    for lower in calibration.THRESHOLDS[: calibration.THRESHOLDS.index(least)]:
+        assert right[sure >= lower].mean() < calibration.RIGHT_WHEN_SURE
+
+
+def test_a_model_that_is_never_right_is_unsure_of_almost_all():
+    chances = np.log(np.array([[0.9, 0.1]] * 10))
+    assert calibration.threshold(chances, np.ones(10, int)) == calibration.THRESHOLDS[-1]
+
+
+def test_no_text_is_scored_by_a_model_that_has_seen_it():
+    texts = [f"{label} only{label}{number}" for label in "ab" for number in range(9)]
+    labels = [text[0] for text in texts]
+    vectorizer = TfidfVectorizer(analyzer=lambda text: [text.split()[-1], "common"])
+    scores, truth = calibration.out_of_fold(texts, labels, vectorizer, solver())
+    # What tells the texts apart is unknown to the model, so it says the same of each in a fold.
+    assert all(len(set(scores[start : start + 6, 1].round(6))) == 1 for start in (0, 6, 12))
+    assert len(truth) == 18
+
+
+def test_of_a_large_corpus_one_fold_is_scored(monkeypatch, rows):
+    monkeypatch.setattr(calibration, "LARGEST", 5)
+    texts, labels = zip(*rows, strict=True)
+    scores, truth = calibration.out_of_fold(texts, labels, TfidfVectorizer(), solver())
+    assert scores.shape == (5, 3)
+    assert len(truth) == 5
+
+
+def test_of_a_very_large_corpus_a_part_is_looked_at(monkeypatch, rows):
+    monkeypatch.setattr(calibration, "ENOUGH", 15)
+    texts, labels = zip(*rows, strict=True)
+    _, truth = calibration.out_of_fold(texts, labels, TfidfVectorizer(), solver())
+    assert len(truth) == 15
+
+
+@pytest.mark.parametrize("texts", [["a b", "a c", "d e", "d f"], ["", "", "x", "x"]])
+def test_too_few_texts_are_said_to_be_too_few(texts, capsys):
+    rows = [(text, "xy"[number // 2]) for number, text in enumerate(texts)]
+    rows += [("only here", "z")]
+    vectorizer = TfidfVectorizer(analyzer="char")
+    model = training.fit(tuple(rows), vectorizer, solver())
+    assert model.parameters["temperature"] == 1.0
+    assert "too few texts to learn how sure" in capsys.readouterr().err
+
+
+def test_a_calibrated_model_says_what_it_is_worth(fit):
+    random = np.random.default_rng(1)
+    rows = []
+    for number in range(2400):
+        label = sorted(WORDS)[number % 3]
+        other = sorted(WORDS)[random.integers(3)]
+        words = random.choice(WORDS[label], 2).tolist() + random.choice(WORDS[other], 2).tolist()
+        rows.append((" ".join(words), label))
+    model = fit(tuple(rows[:1200]))
+    assert model.parameters["temperature"] in calibration.TEMPERATURES
+    assert model.threshold in calibration.THRESHOLDS
+    labels, chances, sure = model.decide([text for text, _ in rows[1200:]])
+    right = labels == np.array([label for _, label in rows[1200:]])
+    assert abs(chances.mean() - right.mean()) < 0.08
+    assert right[sure].mean() > right[~sure].mean()
