@@ -11,7 +11,9 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import struct
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -24,10 +26,14 @@ from pressbox import ROOT
 from pressbox.errors import PressboxError, UsageError, note
 
 EMBEDDED = ROOT / "corpus" / "newsroom.jsonl"
+NAMED_SOURCES = ("newsroom", "newsgroups")
 NEWSGROUPS = ("rec.sport.baseball", "rec.sport.hockey")
 # One row in so many is held out of a source that has no test part of its own.
 HELD_OUT = 5
 LONGEST_LINE = 4 << 20  # bytes
+MOST_TEXTS = 2_000_000
+# Labels that a line names before it only says that there are more.
+LISTED = 20
 
 Row = tuple[str, str]  # text, label
 
@@ -37,12 +43,14 @@ class Corpus:
     """Texts and labels, to train on and to evaluate on.
 
     ``train`` and ``test`` are tuples of (text, label), sorted. ``digest`` is ``sha256:<hex>`` over
-    both, whatever the format and the order they came in.
+    both, whatever the format and the order they came in. ``test_source`` is "" unless the texts to
+    evaluate on come from elsewhere.
     """
 
     source: str
     train: tuple[Row, ...]
     test: tuple[Row, ...]
+    test_source: str = ""
 
     @property
     def labels(self) -> list[str]:
@@ -52,17 +60,45 @@ class Corpus:
     def digest(self) -> str:
         digest = hashlib.sha256()
         for part in (self.train, self.test):
-            digest.update(json.dumps(part, separators=(",", ":")).encode() + b"\n")
+            # As one JSON array would be, without the memory that takes.
+            rows = (json.dumps(row, separators=(",", ":")).encode() for row in part)
+            digest.update(b"[" + next(rows, b""))
+            for row in rows:
+                digest.update(b"," + row)
+            digest.update(b"]\n")
         return f"sha256:{digest.hexdigest()}"
 
 
-def load_corpus(source: str = "newsroom") -> Corpus:
+def load_corpus(source: str = "newsroom", test_source: str = "") -> Corpus:
     """Load ``newsroom``, ``newsgroups``, a folder in load_files layout, a .csv, .jsonl or .parquet.
 
-    Raises UsageError if there is no such source, PressboxError if it holds no usable corpus.
+    With ``test_source``, what is trained on stays the same, and what is evaluated on is that
+    source's test part, or all of it if it has none. Raises UsageError if there is no such source,
+    PressboxError if it holds no usable corpus.
     """
+    source, train, test = _load(source)
+    if test is None:
+        train, test = _hold_out(train)
+        if not test and train and not test_source:
+            raise PressboxError(
+                f"{source} has too few texts to keep one for the evaluation",
+                "give each label three or more",
+            )
+    if test_source:
+        test_source, everything, part = _load(test_source)
+        test = everything if part is None else part
+    _check(train, source)
+    where = test_source or f"the test part of {source}"
+    if not test:
+        raise PressboxError(f"{where} is empty", "fill it, or leave it away altogether")
+    test = _fitting(test, train, where, bool(test_source))
+    return Corpus(source, tuple(sorted(train)), tuple(sorted(test)), test_source)
+
+
+def _load(source: str) -> tuple[str, list[Row], list[Row] | None]:
+    """The name of a source, its rows to train on, and those to evaluate on if it has them apart."""
     if source == "newsroom":
-        train, test = list(_jsonl(EMBEDDED)), None
+        train, test = _jsonl(EMBEDDED), None
     elif source == "newsgroups":
         train, test = _newsgroups("train"), _newsgroups("test")
     elif not source:
@@ -71,44 +107,49 @@ def load_corpus(source: str = "newsroom") -> Corpus:
         train, test = _from_path(Path(source))
         source = Path(source).resolve().name
     train = _cleaned(train, source)
-    if test is None:
-        train, test = _hold_out(train)
-        if not test and train:
-            raise PressboxError(
-                f"{source} has too few texts to keep one for the evaluation",
-                "give each label three or more",
-            )
-    else:
-        test = _cleaned(test, source)
-        if not test:
-            raise PressboxError(
-                f"the test part of {source} is empty", "fill it, or leave it away altogether"
-            )
-    _check(train, source)
-    return Corpus(source, tuple(sorted(train)), tuple(sorted(test)))
+    return source, train, None if test is None else _cleaned(test, source)
 
 
 def _cleaned(rows: Iterable[Row], source: str) -> list[Row]:
-    cleaned = []
-    for text, label in rows:
+    cleaned, empty = [], 0
+    for number, (text, label) in enumerate(progress(rows, f"reading {source}"), 1):
         if not isinstance(text, str) or not isinstance(label, str):
             raise PressboxError(
-                f"{source}, row {len(cleaned) + 1}: text and label have to be strings",
+                f"{source}, row {number}: text and label have to be strings",
                 "repair or remove the row",
             )
         try:
             (text + label).encode()
         except UnicodeEncodeError as error:
             raise PressboxError(
-                f"{source}, row {len(cleaned) + 1} is no valid Unicode ({error.reason})",
+                f"{source}, row {number} is no valid Unicode ({error.reason})",
                 "repair or remove the row",
             ) from error
-        if not label.strip():
+        label = label.strip()
+        if not label:
+            raise PressboxError(f"{source}, row {number} has no label", "label it or remove it")
+        if not label.isprintable():
             raise PressboxError(
-                f"{source}, row {len(cleaned) + 1} has no label", "label it or remove it"
+                f"{source}, row {number}: the label {label!r} has characters that cannot be seen",
+                "repair or remove the row",
             )
-        cleaned.append((text, label.strip()))
+        if text.strip():
+            cleaned.append((text, label))
+        else:
+            empty += 1
+        if len(cleaned) > MOST_TEXTS:
+            raise PressboxError(
+                f"{source} has more than {MOST_TEXTS:,} texts{_if_one_label(cleaned)}",
+                "give a sample of them",
+            )
+    if empty:
+        note(f"texts of {source} that are empty and left out: {empty}")
     return cleaned
+
+
+def _if_one_label(rows: list[Row]) -> str:
+    labels = {label for _, label in rows}
+    return f", all with the label {labels.pop()!r} so far" if len(labels) == 1 else ""
 
 
 def _check(train: list[Row], source: str) -> None:
@@ -120,12 +161,61 @@ def _check(train: list[Row], source: str) -> None:
             f"{source} has one label only ({next(iter(counts))})",
             "a classifier needs at least two to tell apart",
         )
+    _check_spelling(counts, source)
     label, count = min(counts.items(), key=lambda item: (item[1], item[0]))
     if count < 2:
         raise PressboxError(
             f"label {label!r} of {source} has a single text to train on",
             "add texts to it or remove it",
         )
+
+
+def _check_spelling(labels: Iterable[str], source: str) -> None:
+    spellings: dict[str, str] = {}
+    for label in sorted(labels):
+        plain = re.sub(r"[\s_-]+", " ", label).casefold()
+        other = spellings.setdefault(plain, label)
+        if other != label:
+            raise PressboxError(
+                f"{source} has two labels that differ in case or blanks only:"
+                f" {other!r} and {label!r}",
+                "make them one",
+            )
+
+
+def _fitting(test: list[Row], train: list[Row], where: str, elsewhere: bool) -> list[Row]:
+    """The rows that can be evaluated on: not trained on, and of a label that was trained on."""
+    known, texts = {label for _, label in train}, {text for text, _ in train}
+    given = {label for _, label in test}
+    _check_spelling(known | given, where)
+    if strange := sorted(given - known):
+        note(f"labels of {where} that were not trained on, and are left out: {_listed(strange)}")
+    if elsewhere and known - given:
+        note(f"labels that {where} does not have: {_listed(sorted(known - given))}")
+    rows = [row for row in test if row[1] in known]
+    fresh = [row for row in rows if row[0] not in texts]
+    if len(fresh) < len(rows):
+        note(f"texts of {where} that were trained on, and are left out: {len(rows) - len(fresh)}")
+    if not fresh:
+        raise PressboxError(
+            f"{where} has nothing to evaluate on: no new text of a label that was trained on",
+            "give other texts, or the same labels",
+        )
+    return fresh
+
+
+def _listed(labels: list[str]) -> str:
+    return ", ".join(labels[:LISTED]) + (", …" if len(labels) > LISTED else "")
+
+
+def progress(items: Iterable, doing: str) -> Iterable:
+    """The items; on a terminal, with a bar that says how many went by."""
+    # tqdm takes a while to import, and most of all when nobody looks.
+    if not (sys.stderr.isatty() or os.environ.get("PRESSBOX_TERMINAL")):
+        return items
+    from tqdm import tqdm
+
+    return tqdm(items, doing, unit=" texts", leave=False, mininterval=0.2)
 
 
 def _hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:

@@ -13,6 +13,7 @@ import pandas
 import pytest
 from conftest import shuffled, write_jsonl
 
+from pressbox import corpus as corpora
 from pressbox.corpus import load_corpus
 from pressbox.errors import PressboxError, UsageError
 
@@ -25,10 +26,19 @@ def newsroom():
     return corpus.train + corpus.test
 
 
-def test_newsroom_has_eight_labels_of_twenty_texts(newsroom):
+def test_newsroom_has_14_labels_of_45_texts(newsroom):
     counts = Counter(label for _, label in newsroom)
-    assert len(counts) >= 8
-    assert min(counts.values()) >= 20
+    assert len(counts) >= 14
+    assert min(counts.values()) >= 45
+
+
+def test_newsroom_has_7000_distinct_words(newsroom):
+    assert len({word for text, _ in newsroom for word in re.findall(r"\w+", text.lower())}) >= 7000
+
+
+def test_a_third_of_the_newsroom_texts_avoid_naming_their_sport(newsroom):
+    silent = [text for text, label in newsroom if label not in text.lower()]
+    assert len(silent) >= len(newsroom) / 3
 
 
 def test_newsroom_texts_have_the_length_of_a_paragraph(newsroom):
@@ -207,6 +217,19 @@ UNUSABLE = {
     ),
     "one label": (jsonl(*LABELLED[:5]), "one label only"),
     "a label with one text": (jsonl(*LABELLED[:11]), "single text"),
+    "labels that differ in case": (jsonl(*LABELLED, ("t", "A"), ("u", "A")), "'A' and 'a'"),
+    "labels that differ in blanks": (
+        jsonl(*LABELLED, *[(t, "ice hockey") for t in "uvw"], *[(t, "ice_hockey") for t in "xyz"]),
+        "differ in case or blanks only: 'ice hockey' and 'ice_hockey'",
+    ),
+    "a label with a NUL byte": (jsonl(*LABELLED, ("t", "a\0b")), "cannot be seen"),
+    "nothing new to evaluate on": (
+        lambda folder: (
+            write_folder(folder / "test", LABELLED)
+            and write_folder(folder / "train", LABELLED).parent
+        ),
+        "nothing to evaluate on",
+    ),
     "too few to hold any out": (jsonl(("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")), "too few"),
     "a csv without labels": (table("a.csv", b"text,topic\na,b\n"), "no label"),
     "a jsonl without texts": (table("a.jsonl", b'{"label": "a"}\n'), "no text"),
@@ -294,6 +317,64 @@ def test_a_flood_of_rows_without_labels_stops_at_the_first(tmp_path):
     path = tmp_path / "flood.csv"
     path.write_bytes(b"text,label\n" + b"x\n" * 400_000)
     assert memory_to_refuse(path) < 20 * MEGABYTE
+
+
+def test_ten_million_rows_of_one_class_stop_at_the_bound(tmp_path, monkeypatch):
+    path = tmp_path / "flood.csv"
+    path.write_bytes(b"text,label\n" + b"a text,golf\n" * 100_000)
+    monkeypatch.setattr(corpora, "MOST_TEXTS", 50_000)
+    with pytest.raises(PressboxError, match="more than 50,000 texts, all with the label 'golf'"):
+        load_corpus(str(path))
+
+
+def parts(tmp_path, train, test):
+    write_folder(tmp_path / "parts" / "train", train)
+    write_folder(tmp_path / "parts" / "test", test)
+    return str(tmp_path / "parts")
+
+
+def test_empty_texts_are_left_out_and_counted(tmp_path, capsys):
+    rows = [*LABELLED, ("", "a"), (" \n\t", "b")]
+    found = load_corpus(str(write_jsonl(tmp_path / "rows.jsonl", rows)))
+    assert sorted([*found.train, *found.test]) == sorted(LABELLED)
+    assert "texts of rows.jsonl that are empty and left out: 2" in capsys.readouterr().err
+
+
+def test_texts_that_were_trained_on_are_not_evaluated_on(tmp_path, capsys):
+    fresh = [("a new one", "a"), ("another", "b")]
+    found = load_corpus(parts(tmp_path, LABELLED, [*fresh, *LABELLED[:3]]))
+    assert sorted(found.test) == sorted(fresh)
+    assert "that were trained on, and are left out: 3" in capsys.readouterr().err
+
+
+def test_labels_that_were_not_trained_on_are_named_and_left_out(tmp_path, capsys):
+    strange = [("a new one", "a"), ("of curling", "curling"), ("of darts", "darts")]
+    found = load_corpus(parts(tmp_path, LABELLED, strange))
+    assert found.test == (("a new one", "a"),)
+    assert "not trained on, and are left out: curling, darts" in capsys.readouterr().err
+
+
+def test_another_source_to_evaluate_on_does_not_change_the_training(rows, table, tmp_path, capsys):
+    other = write_jsonl(tmp_path / "other.jsonl", [("a birdie", "golf"), ("an ace", "tennis")])
+    alone, found = load_corpus(str(table)), load_corpus(str(table), str(other))
+    assert found.train == alone.train
+    assert found.test == (("a birdie", "golf"), ("an ace", "tennis"))
+    assert (found.source, found.test_source) == ("small.jsonl", "other.jsonl")
+    assert "labels that other.jsonl does not have: cricket" in capsys.readouterr().err
+
+
+def test_of_another_source_the_test_part_is_evaluated_on(table, tmp_path):
+    folder = parts(tmp_path, [("a birdie", "golf")] * 3, [("a bunker", "golf")])
+    assert load_corpus(str(table), folder).test == (("a bunker", "golf"),)
+
+
+def test_on_a_terminal_reading_has_a_bar_and_elsewhere_none(table, monkeypatch, capsys):
+    rows = corpora.progress(iter(range(3)), "reading")
+    assert not hasattr(rows, "set_description")
+    monkeypatch.setenv("PRESSBOX_TERMINAL", "1")
+    rows = corpora.progress(iter(range(3)), "reading")
+    assert list(rows) == [0, 1, 2]
+    assert "reading" in capsys.readouterr().err
 
 
 def memory_to_refuse(path):
