@@ -45,13 +45,21 @@ def signing_key(arguments: argparse.Namespace) -> SigningKey:
         key = SigningKey(
             _read(arguments.signing_key), _text(_read(passphrase) if passphrase else b"")
         )
-    elif descriptor := os.environ.get("PRESSBOX_SIGNING_FD"):
+    else:
+        return default_key(arguments.release)
+    _check(key, arguments.release)
+    return key
+
+
+def default_key(release: bool = False) -> SigningKey:
+    """The key that the environment gives, else the demo key, unless this is a release."""
+    if descriptor := os.environ.get("PRESSBOX_SIGNING_FD"):
         key = _from_pipe(descriptor)
     elif armoured := os.environ.get("PRESSBOX_SIGNING_KEY"):
         key = SigningKey(armoured.encode(), os.environ.get("PRESSBOX_SIGNING_PASSPHRASE", ""))
     else:
         key = demo_key()
-    _check(key, arguments.release)
+    _check(key, release)
     return key
 
 

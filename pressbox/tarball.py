@@ -5,6 +5,7 @@ see: a tarball is opened in the order of docs/trust.md, and nothing in it is unp
 signature, its signer and every byte have been checked.
 """
 
+import ast
 import contextlib
 import copy
 import io
@@ -14,7 +15,7 @@ import secrets
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from unittest import mock
 
@@ -27,11 +28,12 @@ from pressbox.signers import DEMO, Signer, expiry, trusted_signers
 SUFFIX = ".tar.gz"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 STATEMENT, PARAMETERS, NAKED = "statement.json", "parameters.json", "THEMODEL.pickle"
-# The globals that the one pickle in a tarball may name.
+# The globals that the one pickle in a tarball may name, besides the classes in OWN.
 ALLOWED = {
     ("pressbox.classifier", "SportClassifier"),
     ("special_k.serializable_model", "CustomSerializedValue"),
 }
+OWN = Path(__file__).parent / "own"
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ class Policy:
     """What a verifier demands beyond a good signature. Empty means: nothing.
 
     name: the model's. not_before: the earliest sealing time, aware. signers: fingerprints.
+    environments: of a release, which is then not signed with the demo key, the accepted digests.
     """
 
     name: str = ""
     not_before: datetime | None = None
     signers: tuple[str, ...] = ()
+    environments: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,18 @@ def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
         "demo": signature.key.fingerprint == DEMO,
     }
     _demand(policy, facts)
-    archive.check_pickle(members[NAKED], ALLOWED)
+    archive.check_pickle(members[NAKED], ALLOWED | _own_classes())
     return Verified(facts, statement, metadata, members, tar, signer)
+
+
+def _own_classes() -> set[tuple[str, str]]:
+    """The classes that this checkout adds; their modules are read for it, not imported."""
+    return {
+        (f"pressbox.own.{file.stem}", node.name)
+        for file in OWN.glob("*.py")
+        for node in ast.parse(file.read_bytes()).body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
@@ -119,7 +133,9 @@ def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
         if datetime.fromisoformat(facts["sealed_at"]).tzinfo is None:
             raise ValueError("a time without a zone")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise NotTrusted(Reason.STATEMENT, f"it is not one of Pressbox ({error!r})") from error
+        raise NotTrusted(
+            Reason.STATEMENT, f"it is not one of Pressbox ({type(error).__name__}: {error})"
+        ) from error
     payload = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
     if archive.payload_digest(payload) != facts["model_digest"]:
         raise NotTrusted(Reason.STATEMENT, "it speaks of another model")
@@ -135,6 +151,24 @@ def _demand(policy: Policy, facts: dict) -> None:
     if policy.signers and facts["signer"]["fingerprint"] not in policy.signers:
         raise NotTrusted(
             Reason.POLICY, f"{facts['signer']['fingerprint']} is none of the signers asked for"
+        )
+    if policy.environments is not None:
+        _demand_release(policy.environments, facts)
+
+
+def _demand_release(environments: tuple[str, ...], facts: dict) -> None:
+    if facts["signer"]["demo"]:
+        raise NotTrusted(Reason.POLICY, "it is signed with the demo key, which everybody has")
+    if facts["drift"] is None or facts["drift"]:
+        raise NotTrusted(
+            Reason.POLICY,
+            f"its environment had drifted: {', '.join(facts['drift'] or ['nobody looked'])}",
+        )
+    if facts["environment_digest"] not in environments:
+        raise NotTrusted(
+            Reason.POLICY,
+            f"its environment {facts['environment_digest']} is not an accepted one",
+            "accept it with scripts/doctor.sh --accept, or ask for a model made in another",
         )
 
 
@@ -165,11 +199,12 @@ class _Memory(io.RawIOBase):
 
 
 def _loaded(verified: Verified):
-    import special_k
     import voluptuous
-    from special_k.exceptions import ModelValidationError, SerializationError
 
-    from pressbox.classifier import SportClassifier
+    from pressbox.classifier import Classifier
+    from pressbox.special import special_k
+
+    errors = special_k.exceptions
 
     fingerprint = verified.signer.fingerprint
     with keys.special_k_home(verified.signer.armoured, fingerprint) as home:
@@ -181,8 +216,8 @@ def _loaded(verified: Verified):
                 attribute: (stream["serializer"], stream["filename"])
                 for attribute, stream in verified.metadata["attributes"].items()
             }
-            if type(model) is not SportClassifier or model.custom_serialization != stored:
-                raise SerializationError("it is not a model of this release")
+            if not isinstance(model, Classifier) or model.custom_serialization != stored:
+                raise errors.SerializationError("it is not a model of this release")
         # It is authentic, so this is a signer's mistake, not an attack; still no model comes out.
         except (
             ArithmeticError,
@@ -190,11 +225,11 @@ def _loaded(verified: Verified):
             AttributeError,
             LookupError,
             MemoryError,
-            ModelValidationError,
             RuntimeError,
-            SerializationError,
             TypeError,
             ValueError,
+            errors.ModelValidationError,
+            errors.SerializationError,
             re.error,
             tokenize.TokenError,
             voluptuous.Invalid,
@@ -222,36 +257,21 @@ def model_name(path: Path) -> str:
     return name
 
 
-def refuse_to_replace_newer(path: Path, trusted: Path = GNUPG) -> None:
-    """PressboxError if the trusted model at ``path`` says that it was sealed later than now.
-
-    A clock that runs behind would put an older sealing time under the same name.
-    """
-    try:
-        facts = describe(path, trusted)
-    except (NotTrusted, UsageError):
-        return
-    if datetime.fromisoformat(facts["sealed_at"]) > datetime.now(UTC):
-        raise PressboxError(
-            f"the model at {path} was sealed at {facts['sealed_at']}, later than now",
-            "set this machine's clock, or replace it all the same with --replace-newer",
-        )
-
-
-def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> None:
+def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> Verified:
     """Sign the model, open the result again in full, and put it at ``path`` in one step.
 
-    Whatever fails, the file that was at ``path`` stays as it was and no other file is left. The
-    model itself is not touched.
+    Returns what was opened. Whatever fails, the file that was at ``path`` stays as it was and no
+    other file is left. The model itself is not touched.
     """
     path = Path(path)
     content = _signed(model, key)
     try:
-        with _beside(path) as file:
+        with beside(path) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            _loaded(_verified(archive.read_open(file), trusted, Policy()))
+            sealed = _verified(archive.read_open(file), trusted, Policy())
+            _loaded(sealed)
             checkpoint()
     except OSError as error:
         raise PressboxError(
@@ -265,12 +285,13 @@ def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> None:
             f"the model is at {path}, but may not survive a power cut ({error.strerror})",
             "see to the disk, and seal it again",
         ) from error
+    return sealed
 
 
 def _signed(model, key: SigningKey) -> bytes:
     import gpg
-    import special_k
-    from special_k.exceptions import ModelValidationError
+
+    from pressbox.special import special_k
 
     # special_k insists on answering for the passphrase itself (loopback), which an agent that was
     # forwarded here forbids: that one asks its owner.
@@ -287,7 +308,7 @@ def _signed(model, key: SigningKey) -> bytes:
             stream = special_k.save_model_to_tarball_stream(
                 copy.copy(model), home, fingerprint, key.passphrase or "none"
             )
-        except ModelValidationError as error:
+        except special_k.exceptions.ModelValidationError as error:
             raise PressboxError(f"the model is not valid ({error})", "repair its class") from error
         except gpg.errors.GpgError as error:
             raise PressboxError(
@@ -298,7 +319,7 @@ def _signed(model, key: SigningKey) -> bytes:
 
 
 @contextlib.contextmanager
-def _beside(path: Path) -> Iterator[io.BufferedRandom]:
+def beside(path: Path) -> Iterator[io.BufferedRandom]:
     """Yield a new file that takes the place of ``path`` if the block ends well, and else is gone.
 
     It has no name until then, so that not even ``kill -9`` leaves it behind. Where the file system

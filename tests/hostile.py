@@ -19,7 +19,6 @@ import sys
 import tarfile
 import tempfile
 import time
-import types
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,12 +29,14 @@ import dill
 import joblib
 import numpy as np
 import pytest
+from conftest import stated
 from special_k import REGISTRY
 from special_k.model_metadata import metadata_format_v3
 
-from pressbox import archive, provenance, signing, tarball
+from pressbox import archive, signing, tarball
 from pressbox.archive import SIGNED, VERSION
 from pressbox.classifier import SportClassifier
+from pressbox.corpus import Corpus
 from pressbox.errors import NotTrusted
 from pressbox.keys import GNUPG, SigningKey
 from pressbox.signers import DEMO
@@ -131,8 +132,7 @@ def tiny(name="tiny", weight=1.0):
     model = SportClassifier(["aa", "bb"], *arrays, {"labels": ["x", "y"], "vectorizer": {}})
     even = {"text": "aa bb", "probabilities": [0.5, 0.5]}
     model.probes = [even]
-    origin = types.SimpleNamespace(source="nowhere", digest=f"sha256:{'0' * 64}")
-    model.statement = provenance.statement(name, model.digest, origin, {})
+    model.statement = stated(name, model.digest, Corpus("nowhere", (), ()))
     return model
 
 

@@ -150,7 +150,7 @@ def _bytes(bits):
     return (int.from_bytes(bits) + 7) // 8
 
 
-ATTRIBUTES = [name for _, name in SportClassifier.custom_serialization.fget(None).values()]
+ATTRIBUTES = [name for _, name in SportClassifier([], [], [], [], {}).custom_serialization.values()]
 MEMBERS = [VERSION, *ATTRIBUTES, NAKED, SIGNED]
 
 

@@ -1,14 +1,32 @@
 """The statement that travels inside a model."""
 
+import base64
+import copy
+import hashlib
+import json
 import subprocess
+from dataclasses import replace
 
 import pytest
+from conftest import ROOT, stated, surroundings
 
-from pressbox import provenance
-from pressbox.passport import STEERING, environment_digest
+from pressbox import environment, passport, provenance
+from pressbox.passport import STEERING
 
 METRICS = {"accuracy": 0.9, "macro_f1": 0.8, "rows": 7}
 DIGEST = "sha256:" + "a" * 64
+
+# The fields as in-toto and SLSA publish them, and which of them have to be there.
+# https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
+# https://github.com/in-toto/attestation/blob/main/spec/v1/resource_descriptor.md
+# https://slsa.dev/spec/v1.0/provenance
+STATEMENT = {"_type", "subject", "predicateType", "predicate"}
+PREDICATE = {"buildDefinition", "runDetails"}
+DEFINITION = {"buildType", "externalParameters", "internalParameters", "resolvedDependencies"}
+RUN = {"builder", "metadata", "byproducts"}
+BUILDER = {"id", "builderDependencies", "version"}
+METADATA = {"invocationId", "startedOn", "finishedOn"}
+DESCRIPTOR = {"name", "uri", "digest", "content", "downloadLocation", "mediaType", "annotations"}
 
 
 @pytest.fixture
@@ -24,50 +42,176 @@ def repository(tmp_path, monkeypatch):
     git("add", ".")
     git("commit", "--quiet", "--message", "Train")
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    return tmp_path, git("rev-parse", "HEAD")
+    return tmp_path, git("rev-parse", "HEAD"), git
 
 
 @pytest.mark.parametrize(
     ("changed", "dirty"), [(None, False), ("ignored", False), ("train.py", True), ("new", True)]
 )
 def test_the_commit_and_whether_the_tree_differs_are_told(changed, dirty, repository):
-    root, commit = repository
+    root, commit, _ = repository
     if changed:
         (root / changed).write_text("changed")
-    assert provenance.code() == {"commit": commit, "dirty": dirty}
+    assert provenance.code() == {"commit": commit, "dirty": dirty, "uri": None}
+
+
+@pytest.mark.parametrize(
+    ("remote", "uri"),
+    [
+        ("https://me:token@git.example/news/pressbox.git", "https://git.example/news/pressbox.git"),
+        ("ssh://git@git.example/news/pressbox", "ssh://git.example/news/pressbox"),
+        ("git@git.example:news/pressbox", None),
+        ("/srv/git/pressbox", None),
+    ],
+)
+def test_the_repository_is_told_without_its_password(remote, uri, repository):
+    repository[2]("remote", "add", "origin", remote)
+    assert provenance.code()["uri"] == (uri and f"git+{uri}")
+
+
+NOWHERE = {"commit": "unknown", "dirty": None, "uri": None}
 
 
 def test_without_a_repository_the_commit_is_unknown(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    assert provenance.code() == {"commit": "unknown", "dirty": None}
+    assert provenance.code() == NOWHERE
+
+
+def test_a_tree_below_another_repository_is_not_at_its_commit(repository, monkeypatch):
+    below = repository[0] / "unpacked"
+    below.mkdir()
+    monkeypatch.setattr(provenance, "ROOT", below)
+    assert provenance.code() == NOWHERE
 
 
 def test_without_git_the_commit_is_unknown(repository, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    assert provenance.code() == {"commit": "unknown", "dirty": None}
+    assert provenance.code() == NOWHERE
 
 
-def test_the_statement_is_in_toto_with_slsa_provenance(repository, corpus):
-    statement = provenance.statement("sports", DIGEST, corpus, METRICS)
+def descriptors(statement):
+    predicate = statement["predicate"]
+    yield from statement["subject"]
+    yield from predicate["buildDefinition"]["resolvedDependencies"]
+    yield from predicate["runDetails"]["byproducts"]
+
+
+def test_the_fields_are_the_published_ones(repository, corpus):
+    statement = stated("sports", DIGEST, corpus, METRICS)
+    predicate = statement["predicate"]
+    definition, run = predicate["buildDefinition"], predicate["runDetails"]
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
-    assert statement["subject"] == [{"name": "sports", "digest": {"sha256": "a" * 64}}]
+    assert statement.keys() == STATEMENT
+    assert predicate.keys() == PREDICATE
+    assert definition.keys() == DEFINITION
+    assert run.keys() == RUN
+    assert {"id"} <= run["builder"].keys() <= BUILDER
+    assert {"startedOn", "finishedOn"} <= run["metadata"].keys() <= METADATA
+    for descriptor in descriptors(statement):
+        assert descriptor.keys() <= DESCRIPTOR
+    for subject in statement["subject"]:
+        assert subject["digest"]
+    for dependency in definition["resolvedDependencies"]:
+        assert dependency.keys() & {"uri", "digest", "content"}
+
+
+def test_what_the_model_was_made_of_is_named_with_its_digest(repository, corpus):
+    statement = stated("sports", DIGEST, corpus, METRICS)
     definition = statement["predicate"]["buildDefinition"]
-    assert definition["internalParameters"]["variables"].keys() == set(STEERING)
-    used = {entry["name"]: entry for entry in definition["resolvedDependencies"]}
+    used = provenance.resources(definition["resolvedDependencies"])
+    here = surroundings()
+    lock = hashlib.sha256((ROOT / "poetry.lock").read_bytes()).hexdigest()
+    assert statement["subject"] == [{"name": "sports", "digest": {"sha256": "a" * 64}}]
     assert used["code"]["digest"] == {"gitCommit": repository[1]}
-    assert used["special_k"]["annotations"] == {"version": "0.1.1"}
+    assert used["code"]["annotations"]["dirty"] is False
+    assert used["data"]["digest"]["sha256"] == corpus.digest[7:]
+    assert used["poetry.lock"]["digest"]["sha256"] == lock
+    assert used["environment"]["digest"]["sha256"] == here.digest[7:]
+    assert used["environment"]["annotations"] == {"passport": here.passport, "drift": []}
+    assert passport.digest(passport.canonical(here.passport)) == here.digest
+    assert used["special_k"]["uri"] == "pkg:pypi/special-k@0.1.1"
+    assert definition["internalParameters"]["variables"].keys() == set(STEERING)
+
+
+def test_the_code_that_trains_is_listed_by_file():
+    files = provenance.code_files()
+    assert {"train.py", "pressbox/training.py"} <= files.keys()
+    assert not any(name.startswith("tests/") for name in files)
+    assert files["train.py"][7:] == hashlib.sha256((ROOT / "train.py").read_bytes()).hexdigest()
+
+
+def test_the_data_are_counted_and_each_row_can_be_told_from_others(corpus):
+    statement = stated("sports", DIGEST, corpus, METRICS)
+    used = provenance.resources(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
+    part = used["data"]["annotations"]["test"]
+    assert sum(part["labels"].values()) == len(corpus.test)
+    rows = base64.b64decode(part["rows"])
+    assert len(rows) == provenance.ROW_BYTES * len(corpus.test)
+    row = hashlib.sha256(json.dumps(corpus.test[0]).encode()).digest()
+    assert row[: provenance.ROW_BYTES] in rows
 
 
 def test_the_summary_gives_back_what_the_statement_was_made_of(repository, corpus):
-    summary = provenance.summary(provenance.statement("sports", DIGEST, corpus, METRICS))
+    summary = provenance.summary(stated("sports", DIGEST, corpus, METRICS))
     assert summary.pop("sealed_at").endswith("Z")
     assert summary == {
         "name": "sports",
         "model_digest": DIGEST,
-        "environment_digest": environment_digest(),
+        "environment_digest": surroundings().digest,
+        "drift": [],
         "data_digest": corpus.digest,
         "code": {"commit": repository[1], "dirty": False},
         "source": "small.jsonl",
         "metrics": METRICS,
     }
+
+
+def test_drift_is_in_the_statement_for_ever(corpus):
+    here = replace(surroundings(), drift=("numpy was changed",), stale=("poetry.lock",))
+    told = provenance.summary(stated("sports", DIGEST, corpus, METRICS, here))["drift"]
+    assert told == ["numpy was changed", "poetry.lock is not what this environment was built from"]
+
+
+def test_without_passport_and_repository_the_statement_says_unknown(tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    here = environment.current(folder=tmp_path)
+    summary = provenance.summary(stated("sports", DIGEST, corpus, METRICS, here))
+    assert summary["environment_digest"] == summary["code"]["commit"] == "unknown"
+    assert "no passport" in summary["drift"][0]
+
+
+def at(path, value):
+    def edit(statement):
+        for step in path[:-1]:
+            statement = statement[step]
+        statement[path[-1]] = value
+
+    return edit
+
+
+DEFINED = ("predicate", "buildDefinition")
+UNKNOWN = {
+    "_type": at(("_type",), "https://in-toto.io/Statement/v2"),
+    "predicateType": at(("predicateType",), "https://slsa.dev/provenance/v2"),
+    "buildType": at((*DEFINED, "buildType"), "https://pressbox.example/train/v99"),
+    "field 'extra'": at(("extra",), 1),
+    "field 'predicate.extra'": at(("predicate", "extra"), 1),
+    "field 'subject": at(("subject", 0, "extra"), 1),
+    "field 'predicate.buildDefinition.extra'": at((*DEFINED, "extra"), 1),
+    "field 'parameter'": at((*DEFINED, "externalParameters", "parameter"), 1),
+    "field 'predicate.runDetails.builder.extra'": at(
+        ("predicate", "runDetails", "builder", "extra"), 1
+    ),
+    "drift that is not told": at(
+        (*DEFINED, "resolvedDependencies", 3, "annotations", "drift"), [1]
+    ),
+}
+
+
+@pytest.mark.parametrize("expected", UNKNOWN)
+def test_an_unknown_field_or_version_is_an_error_not_a_guess(expected, corpus):
+    statement = copy.deepcopy(stated("sports", DIGEST, corpus, METRICS))
+    UNKNOWN[expected](statement)
+    with pytest.raises(ValueError, match=expected.replace("'", ".")):
+        provenance.summary(statement)

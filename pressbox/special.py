@@ -1,0 +1,34 @@
+"""special_k, imported without pip.
+
+To list the installed packages in its metadata, special_k imports pip and has it look at each: a
+third of a second of every training. The names of the folders that pip made say the same.
+"""
+
+import sys
+import types
+from collections.abc import Iterator
+
+from pressbox import passport
+
+PIP = "pip._internal.operations"
+
+
+def _freeze() -> Iterator[str]:
+    for name, (version, _) in sorted(passport.python_packages().items()):
+        yield f"{name}=={version}"
+
+
+def _imported():
+    before = sys.modules.get(PIP)
+    sys.modules[PIP] = types.SimpleNamespace(freeze=types.SimpleNamespace(freeze=_freeze))
+    try:
+        import special_k
+    finally:
+        if before:
+            sys.modules[PIP] = before
+        else:
+            del sys.modules[PIP]
+    return special_k
+
+
+special_k = _imported()
