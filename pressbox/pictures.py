@@ -1,0 +1,242 @@
+"""The pictures of the page: matplotlib draws them as SVG, the page's style sheet colours them.
+
+Nothing of a model is text to matplotlib, which would look for formulas and glyphs in it: it draws a
+number for each label, whose place the escaped label then takes.
+"""
+
+import atexit
+import io
+import math
+import os
+import re
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache, wraps
+from pathlib import Path
+
+from markupsafe import Markup, escape
+
+# The list of matplotlib's own fonts, which the image holds: to make it takes 0.3 s.
+FONTS = Path(sys.prefix) / "share" / "matplotlib"
+# What stands for the colours of the style sheet while matplotlib draws.
+INKS = ("ink", "quiet", "faint", "accent", "cell", "miss", "paper", "rule")
+COLOURS = {name: f"#0000{number:02x}" for number, name in enumerate(INKS, 1)}
+CLASSES = {colour: name for name, colour in COLOURS.items()}
+FONT_SIZE, LETTER = 12, 7.5  # pixels; how wide a letter is, for the margins
+LONGEST_LABEL = 24
+# More labels are no picture any more.
+MOST_LABELS = 60
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG's content, its size in pixels, and what it says to those who do not see it."""
+
+    title: str
+    text: str
+    width: int
+    height: int
+    drawing: Markup
+
+
+def _undisturbed(draw):
+    """Draw with matplotlib's own settings; somebody's, in a notebook say, take no part."""
+
+    @wraps(draw)
+    def drawn(*arguments):
+        matplotlib = prepare()
+        settings = {**matplotlib.rcParamsDefault, "svg.fonttype": "none", "svg.hashsalt": "-"}
+        # It would not be put back afterwards, and none is needed to draw SVG.
+        del settings["backend"]
+        with matplotlib.rc_context(settings):
+            return draw(*arguments)
+
+    return drawn
+
+
+@_undisturbed
+def confusion(counts: list[list[int]], labels: list[str]) -> Picture | None:
+    """The confusion matrix, truth x predicted; None if there are too many labels to draw."""
+    size = len(labels)
+    if size > MOST_LABELS:
+        return None
+    names = [_shortened(label) for label in labels]
+    cell = 36 if size <= 16 else 26
+    widths = [round(LETTER * len(name)) for name in names]
+    left, top = max(104, *widths) + 16, max(64, round(0.75 * max(widths))) + 20
+    # The names of the columns lean to the right, the last ones beyond the table.
+    reach = max(round(0.75 * width) - cell * (size - number) for number, width in enumerate(widths))
+    canvas = _Canvas(left + size * cell + max(0, reach) + cell, top + size * cell + 4, names)
+    axes = canvas.axes((left, top, size * cell, size * cell), (0, size), (size, 0))
+    canvas.rectangle(axes, (0, 0, size, size), "faint")
+    for row, entries in enumerate(counts):
+        for column, count in enumerate(entries):
+            if count:
+                # Never so strong that the number on it could not be read.
+                strength = 0.15 + 0.5 * count / sum(entries)
+                ink = "cell" if row == column else "miss"
+                canvas.rectangle(axes, (column, row, 1, 1), ink, strength)
+                canvas.text(axes, (column + 0.5, row + 0.5), str(count))
+    for line in range(size + 1):
+        canvas.line(axes, [0, size], [line, line], "paper", 2)
+        canvas.line(axes, [line, line], [0, size], "paper", 2)
+    gap = 8 / cell
+    for number in range(size):
+        canvas.label(axes, (-gap, number + 0.5), number, ha="right", va="center")
+        canvas.label(axes, (number + 0.6, -gap), number, ha="left", va="baseline", rotation=45)
+    corner = {"ink": "quiet", "ha": "right", "va": "baseline"}
+    canvas.text(axes, (-gap, -gap - 18 / cell), "the model said →", **corner)
+    canvas.text(axes, (-gap, -gap), "it is about ↓", **corner)
+    right = sum(row[number] for number, row in enumerate(counts))
+    total = sum(map(sum, counts))
+    return canvas.picture(
+        "What the texts are about, and what the model said",
+        f"A table of {size} by {size}: {right} of {total} texts lie on its diagonal.",
+    )
+
+
+@_undisturbed
+def reliability(bins: list[list]) -> Picture:
+    """How often predictions are right, over the probability they were given."""
+    canvas = _Canvas(346, 332, [])
+    axes = canvas.axes((52, 32, 272, 244), (0, 1), (0, 1))
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        canvas.line(axes, [0, 1], [tick, tick], "rule", 1)
+        canvas.text(axes, (-0.03, tick), f"{100 * tick:.0f} %", "quiet", ha="right")
+        canvas.text(axes, (tick, -0.035), f"{100 * tick:.0f} %", "quiet", va="top")
+    canvas.line(axes, [0, 1], [0, 1], "quiet", 1, (4, 4))
+    said, was, count = zip(*bins, strict=True)
+    canvas.line(axes, said, was, "accent", 1.5)
+    most = max(count)
+    for place, number in zip(zip(said, was, strict=True), count, strict=True):
+        canvas.disc(axes, place, 3 + 5 * math.sqrt(number / most))
+    canvas.text(axes, (0.5, -0.12), "the probability it gave", va="top")
+    canvas.text(axes, (-0.16, 1.07), "how often that was right", va="bottom", ha="left")
+    points = ", ".join(f"{share:.0%} at {mean:.0%}" for mean, share, _ in bins)
+    return canvas.picture(
+        "How often the model is right, over the probability it gives",
+        f"A curve over {len(bins)} groups of texts. Right: {points}. The table has the numbers.",
+    )
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+
+
+class _Canvas:
+    """A figure whose unit is the CSS pixel."""
+
+    def __init__(self, width: int, height: int, names: list[str]):
+        from matplotlib.figure import Figure
+
+        self.width, self.height, self.names = width, height, names
+        self.figure = Figure((width / 72, height / 72), dpi=72, frameon=False)
+
+    def axes(self, box: tuple, across: tuple, down: tuple):
+        """Bare axes in the box (left, top, width, height), with the limits of their values."""
+        left, top, width, height = box
+        bottom = self.height - top - height
+        place = (left / self.width, bottom / self.height, width / self.width, height / self.height)
+        axes = self.figure.add_axes(place, xlim=across, ylim=down)
+        axes.set_axis_off()
+        return axes
+
+    def rectangle(self, axes, box: tuple, ink: str, opacity: float = 1) -> None:
+        from matplotlib.patches import Rectangle
+
+        left, top, width, height = box
+        axes.add_patch(
+            Rectangle(
+                (left, top),
+                width,
+                height,
+                facecolor=COLOURS[ink],
+                alpha=opacity,
+                linewidth=0,
+                clip_on=False,
+            )
+        )
+
+    def disc(self, axes, place: tuple, radius: float) -> None:
+        from matplotlib.patches import Ellipse
+
+        box = axes.get_window_extent()
+        width, height = 2 * radius / box.width, 2 * radius / box.height
+        axes.add_patch(
+            Ellipse(place, width, height, facecolor=COLOURS["accent"], linewidth=0, clip_on=False)
+        )
+
+    def line(self, axes, x, y, ink: str, width: float, dashes: tuple = ()) -> None:
+        style = (0, dashes) if dashes else "solid"
+        axes.plot(x, y, color=COLOURS[ink], linewidth=width, linestyle=style, clip_on=False)
+
+    def text(self, axes, place: tuple, text: str, ink="ink", rotation=0, **alignment) -> None:
+        axes.text(
+            *place,
+            text,
+            color=COLOURS[ink],
+            fontsize=FONT_SIZE,
+            rotation=rotation,
+            rotation_mode="anchor",
+            **{"ha": "center", "va": "center", **alignment},
+        )
+
+    def label(self, axes, place: tuple, number: int, **options) -> None:
+        self.text(axes, place, f"label-{number}-", **options)
+
+    def picture(self, title: str, text: str) -> Picture:
+        file = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        self.figure.savefig(file, format="svg", metadata=nothing)
+        drawing = re.sub(r"\n *", " ", _content(file.getvalue()))
+        drawing = re.sub(
+            r"label-(\d+)-", lambda found: str(escape(self.names[int(found[1])])), drawing
+        )
+        return Picture(title, text, self.width, self.height, Markup(drawing))  # noqa: S704
+
+
+def _content(svg: str) -> str:
+    """What is drawn, without matplotlib's own styles, which the page's policy forbids, and ids."""
+    inner = svg[svg.index("</defs>") + len("</defs>") : svg.rindex("</svg>")]
+    return re.sub(r' style="([^"]*)"', _attributes, re.sub(r' id="[^"]*"', "", inner))
+
+
+def _attributes(style: re.Match) -> str:
+    """A style attribute as SVG's presentation attributes and the page's classes."""
+    classes, attributes = [], []
+    for declaration in style[1].split("; "):
+        name, value = declaration.split(": ")
+        if value in CLASSES:
+            classes.append(f"{name}-{CLASSES[value]}")
+        elif name != "font-family":
+            attributes.append(f' {name}="{value}"')
+    return f' class="{" ".join(classes)}"' * bool(classes) + "".join(attributes)
+
+
+@cache
+def prepare():
+    """matplotlib, imported in peace.
+
+    It wants a folder to write to and a list of fonts, warns about HOME where that cannot be
+    written, and reads settings from it: it gets a folder of its own, with the image's list.
+    """
+    if "matplotlib" in sys.modules:
+        import matplotlib.figure
+
+        return matplotlib
+    folder = tempfile.mkdtemp(prefix="matplotlib-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copytree(FONTS, folder, dirs_exist_ok=True)
+    # One variable, not mock.patch.dict, which empties all others for a moment: a thread may be
+    # starting a program.
+    before = os.environ.get("MPLCONFIGDIR")
+    os.environ["MPLCONFIGDIR"] = folder
+    try:
+        import matplotlib.figure
+    finally:
+        del os.environ["MPLCONFIGDIR"]
+        if before is not None:
+            os.environ["MPLCONFIGDIR"] = before
+    return matplotlib

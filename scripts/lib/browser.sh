@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# The tests of the page: in a real browser, Debian's chromium, on top of the image.
+# Stands on doors.sh, which whoever sources this has sourced.
+
+# browser_tests BOOTSTRAP: build that browser when its inputs have changed, and test the page in it.
+# What it looked like lands in .cache/screenshots, or where PRESSBOX_SCREENSHOTS says.
+browser_tests() {
+	local pictures=${PRESSBOX_SCREENSHOTS:-$ROOT/.cache/screenshots}
+	inside_container && die "$EX_USAGE" "the browser is a container of its own; run this on the host"
+	require_engine "$1"
+	require_image "$1"
+	build_browser
+	mkdir -p "$pictures" || die "$EX_FAILED" "$pictures cannot be made; name another folder in PRESSBOX_SCREENSHOTS"
+	WRITES=$pictures
+	let_in "$(resolved "$pictures")" rw
+	VARIABLES+=(--env "PRESSBOX_SCREENSHOTS=$SEEN_AS")
+	through_docker python -m pytest tests/browser
+	say "screenshots: $pictures"
+}
+
+# build_browser: TAGGED becomes the image with the browser on top of the one it named
+build_browser() {
+	local tag command log
+	tag=$IMAGE-browser:$(cat <(printf '%s\n' "$TAGGED") "$ROOT"/tests/browser/{Dockerfile,requirements.txt} | sha256 | cut -c 1-12)
+	if ! "$ENGINE" image inspect "$tag" >/dev/null 2>&1; then
+		say "building the browser; the first time takes about a minute"
+		command=("$ENGINE" build --tag "$tag" --build-arg "IMAGE=$TAGGED" "$ROOT/tests/browser")
+		log=$(mktemp)
+		if ! "${command[@]}" >"$log" 2>&1; then
+			tail -n 40 "$log" >&2
+			rm -f "$log"
+			die "$EX_FAILED" "the browser was not built; the failing step is above"
+		fi
+		rm -f "$log"
+	fi
+	TAGGED=$tag
+}

@@ -1,0 +1,396 @@
+"""The page beside a model."""
+
+import copy
+import html.parser
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from pressbox import evaluation, pictures, provenance, report, tarball
+from pressbox.errors import NotTrusted
+
+EVIL = """<script>alert(1)</script>"'&{{ 7 * 7 }} $\\frac{$"""
+VOID = {"meta", "link", "br", "rect", "path", "ellipse"}
+
+
+class Document(html.parser.HTMLParser):
+    """What a browser makes of a page: (tag, attributes) in order, and the text of each element."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.elements, self.texts, self._open = [], [], []
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attributes):
+        assert len(dict(attributes)) == len(attributes), (tag, attributes)
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert tag in VOID or self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append((self._open[-1] if self._open else "", data))
+
+    def attributes(self, name):
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+    def text(self, *tags):
+        return [text for tag, text in self.texts if not tags or tag in tags]
+
+
+@pytest.fixture(scope="module")
+def facts(model):
+    return {
+        **copy.deepcopy(provenance.summary(model.statement)),
+        "labels": model.labels,
+        "signer": {
+            "fingerprint": "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4",
+            "user_id": "Sports Desk <desk@sports.example>",
+            "expires": "2027-01-31",
+            "demo": False,
+        },
+        "code": {"commit": "c" * 40, "dirty": False},
+        "sealed_at": "2026-11-05T04:03:02Z",
+    }
+
+
+@pytest.fixture(scope="module")
+def details(model, corpus):
+    rows = [*corpus.test, ("the caddie took the putter", "cricket"), ("ace", "tennis")]
+    return evaluation.evaluate(model, rows)[1]
+
+
+@pytest.fixture(scope="module")
+def words(model):
+    return report.strongest_words(model.vocabulary, model.coefficients, model.labels)
+
+
+@pytest.fixture(scope="module")
+def page(facts, model, details, words):
+    def page(facts=facts, details=details, words=words, previous=None):
+        return report.page(facts, model.statement, details, words, previous)
+
+    return page
+
+
+def made_up(count):
+    """The details of a model of so many labels that is right with the first two of each three."""
+    labels = [f"label {number}" for number in range(count)]
+
+    class Model:
+        def predict_proba(self, texts):
+            probabilities = np.full((len(texts), count), 0.2 / count)
+            for row, text in zip(probabilities, texts, strict=True):
+                row[int(text) % count] += 0.8
+            return probabilities
+
+    Model.labels = labels
+    rows = [
+        (str((number + (number % 3 == 2)) % count), labels[number % count])
+        for number in range(3 * count)
+    ]
+    return labels, evaluation.evaluate(Model(), rows)[1]
+
+
+def test_it_says_what_the_model_is_how_good_and_who_signed_it(page, facts, details):
+    document = Document(page())
+    text = " ".join(document.text())
+    assert document.text("h1") == ["small"]
+    for value in (
+        facts["model_digest"],
+        facts["environment_digest"],
+        facts["data_digest"],
+        facts["code"]["commit"],
+        facts["signer"]["fingerprint"],
+    ):
+        assert value in document.text("code")
+    assert "by Sports Desk <desk@sports.example>." in text
+    assert "5 November 2026, 04:03 UTC" in text
+    assert "31 January 2027" in text
+    assert f"{100 * facts['metrics']['accuracy']:.1f}\N{NO-BREAK SPACE}%" in text
+    low, high = details["intervals"]["macro_f1"]
+    assert f"95 % interval {low:.3f} to {high:.3f}" in text
+    assert "the caddie took the putter" in document.text("blockquote")
+
+
+def test_each_value_can_be_copied(page):
+    document = Document(page())
+    copied = document.attributes("data-copies")
+    assert copied == ["model-digest", "environment-digest", "data-digest", "commit", "fingerprint"]
+    assert set(copied) <= set(document.attributes("id"))
+
+
+def test_text_of_the_corpus_is_text_on_the_page(page, facts, words, details):
+    labels = [EVIL, *details["order"][1:]]
+    renamed = dict(zip(details["order"], labels, strict=True))
+    evil = json.loads(json.dumps(details))
+    evil["order"] = labels
+    evil["labels"] = {renamed[label]: scores for label, scores in evil["labels"].items()}
+    evil["mistakes"][0] |= {"text": EVIL, "label": EVIL, "predicted": EVIL}
+    evil_words = {renamed[label]: terms for label, terms in words.items()}
+    evil_words[EVIL] = [(EVIL, 1.0), *evil_words[EVIL]]
+    evil_facts = {
+        **facts,
+        "labels": labels,
+        "source": EVIL,
+        "code": {"commit": EVIL, "dirty": True},
+        "signer": {**facts["signer"], "user_id": EVIL, "fingerprint": EVIL},
+    }
+    previous = report.remembered(facts, details, words)
+    document = Document(page(evil_facts, evil, evil_words, previous))
+    harmless = Document(page(previous=previous))
+    tags = ["script", "style", "img", "iframe"]
+    for count in (document, harmless):
+        assert [tag for tag, _ in count.elements if tag in tags] == ["style", "script"]
+    assert document.text("script") == [(ROOT / "pressbox/page/page.js").read_text()]
+    whole = {tag for tag, text in document.texts if EVIL in text}
+    assert whole >= {"blockquote", "b", "th", "dt", "dd", "li", "code", "em", "p"}
+    # In the picture, where a label is cut.
+    assert EVIL[:23] + "…" in document.text("text")
+    assert not any(name.startswith("on") for _, found in document.elements for name in found)
+
+
+def test_it_asks_no_network_for_anything(page):
+    text = page()
+    document = Document(text)
+    assert document.attributes("src") == []
+    assert [target for target in document.attributes("href") if not target.startswith("#")] == []
+    assert {target[1:] for target in document.attributes("href")} <= set(document.attributes("id"))
+    assert not re.search(r"https?://|url\(|@import|xlink", text)
+
+
+def test_its_policy_lets_in_its_own_style_and_script_alone(page):
+    document = Document(page())
+    [policy] = document.attributes("content")[:1]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    for part in ("page.css", "page.js"):
+        assert report._hashed((ROOT / "pressbox/page" / part).read_text()) in policy
+    assert document.attributes("style") == []
+
+
+def test_it_is_a_well_formed_and_labelled_document(page, facts, details, words):
+    document = Document(page(previous=report.remembered(facts, details, words)))
+    ids = document.attributes("id")
+    assert len(ids) == len(set(ids))
+    named = itertools.chain.from_iterable(map(str.split, document.attributes("aria-labelledby")))
+    assert set(named) <= set(ids)
+    levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_the_same_input_gives_the_same_bytes_everywhere(
+    page, facts, details, words, model, tmp_path
+):
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps([facts, model.statement, details, words]))
+    program = """if True:
+        import json, sys
+        from pathlib import Path
+        from pressbox import report
+        page = report.page(*json.loads(Path(sys.argv[1]).read_text()))
+        sys.stdout.buffer.write(page.encode())
+    """
+    # No home, somebody's settings, another order of sets: and not a word on standard error.
+    settings = "text.usetex: True\nlines.scale_dashes: False\nsvg.fonttype: path\n"
+    (tmp_path / "matplotlibrc").write_text(settings)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, given],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "HOME": "/nonexistent",
+            "PYTHONHASHSEED": "7",
+            "PYTHONPATH": str(ROOT),
+            "TZ": "Asia/Tokyo",
+        },
+        capture_output=True,
+    )
+    assert done.stderr == b""
+    assert done.stdout == page().encode()
+
+
+def test_matplotlib_is_imported_for_a_page_alone_and_leaves_nothing_behind(tmp_path):
+    program = """if True:
+        import os, sys
+        from pressbox import pictures, report
+        assert "matplotlib" not in sys.modules and "jinja2" not in sys.modules
+        pictures.reliability([[0.5, 0.5, 1]])
+        assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
+        assert "MPLCONFIGDIR" not in os.environ
+        [folder] = os.listdir(os.environ["TMPDIR"])
+        print(sorted(os.listdir(os.path.join(os.environ["TMPDIR"], folder))))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    # The image's list of fonts was taken, none was made.
+    assert done.stdout.strip() == str([path.name for path in pictures.FONTS.iterdir()])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_image_holds_the_list_of_fonts_of_its_matplotlib():
+    from matplotlib.font_manager import FontManager
+
+    [fonts] = pictures.FONTS.iterdir()
+    assert fonts.name == f"fontlist-v{FontManager.__version__}.json"
+
+
+def test_pictures_and_the_settings_of_a_notebook_leave_each_other_alone():
+    import matplotlib
+
+    undisturbed = pictures.reliability([[0.5, 0.5, 1]])
+    with matplotlib.rc_context({"text.usetex": True, "font.size": 21}):
+        before = dict(matplotlib.rcParams)
+        assert pictures.reliability([[0.5, 0.5, 1]]) == undisturbed
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_a_model_without_details_has_a_page_that_says_so(page):
+    document = Document(page(details=None))
+    assert any("sealed without the details" in text for text in document.text())
+    ids = document.attributes("id")
+    assert {"quality", "words", "origin"} <= set(ids)
+    assert not {"sports", "confusion", "reliability", "mistakes"} & set(ids)
+
+
+def test_a_model_without_mistakes_has_a_page(page, model, corpus):
+    rows = [(text, str(model.predict([text])[0])) for text, _ in corpus.test]
+    document = Document(page(details=evaluation.evaluate(model, rows)[1]))
+    assert "It made none." in document.text("p")
+    assert "It took nothing for anything else." in document.text("p")
+
+
+@pytest.mark.parametrize("count", [2, 14, 40, 60])
+def test_the_confusion_matrix_is_drawn_for_two_labels_and_for_sixty(count, page):
+    labels, details = made_up(count)
+    document = Document(page(details=details))
+    texts = document.text("text")
+    assert all(texts.count(label) == 2 for label in labels)
+    numbers = [int(text) for text in texts if text.isdigit()]
+    assert sum(numbers) == 3 * count
+
+
+def test_more_labels_are_no_picture(page):
+    document = Document(page(details=made_up(61)[1]))
+    assert "label 60" in document.text("th")
+    assert any("too many sports" in text for text in document.text("p"))
+    assert not document.text("text").count("label 60")
+
+
+def test_a_label_that_the_model_does_not_know_is_named(page, model, corpus):
+    _, details = evaluation.evaluate(model, [*corpus.test, ("the oche", "darts")])
+    document = Document(page(details=details))
+    assert "darts " in document.text("th")
+    assert "unknown to the model" in document.text("span")
+
+
+def test_points_of_one_size_are_drawn_in_full():
+    drawing = pictures.reliability([[number / 10, 0.5, 3] for number in range(10)]).drawing
+    assert drawing.count('class="fill-accent"') == 10
+    assert "<use" not in drawing
+
+
+def test_labels_in_any_script_are_drawn_without_a_glyph():
+    labels = ["相撲", "كرة", "a\tb", "🏉", "$x$ and $y"]
+    drawing = pictures.confusion(np.eye(5, dtype=int).tolist(), labels).drawing
+    assert all(drawing.count(f">{label}<") == 2 for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"code": {"commit": "c" * 40, "dirty": True}}, "Trained from changed files."),
+        ({"code": {"commit": "unknown", "dirty": None}}, "Trained from unknown files."),
+        ({"signer": {"demo": True}}, "Signed with the demo key."),
+        ({"drift": ["numpy was changed"]}, "Trained in an environment that had drifted."),
+    ],
+)
+def test_what_weakens_the_proof_is_said_at_the_top(changed, what, page, facts):
+    assert what not in page()
+    weak = {**facts, **changed}
+    weak["signer"] = {**facts["signer"], **changed.get("signer", {})}
+    document = Document(page(weak))
+    assert what in document.text("strong")
+
+
+@pytest.fixture
+def previous(facts, details, words):
+    """The model before, as plain JSON: one label was another, one word was not there."""
+    previous = report.remembered(facts, details, words)
+    previous = json.loads(json.dumps(previous))
+    previous["model_digest"] = previous["data_digest"] = "sha256:0"
+    previous["labels"] = ["chess", *previous["labels"][1:]]
+    previous["accuracy"] -= 0.1
+    previous["f1"]["golf"] += 0.25
+    previous["words"]["golf"].remove("putt")
+    return previous
+
+
+def test_the_difference_from_the_model_before_is_told(page, previous):
+    document = Document(page(previous=previous))
+    text = " ".join(document.text())
+    assert "Data is not the same" in text
+    assert "+10.0" in document.text("td")
+    assert "\N{MINUS SIGN}0.25" in document.text("td")
+    kinds = [attributes.get("class") for tag, attributes in document.elements if tag == "td"]
+    assert kinds.count("better") == 1
+    assert kinds.count("worse") == 1
+    assert "Gone:" in text and "chess" in document.text("b")
+    assert "New:" in text and "cricket" in document.text("b")
+    assert document.text("h3") == ["Words that are new among the strongest"]
+    after = text[text.index("Words that are new") :]
+    assert "putt" in after[: after.index("Where it comes from")]
+
+
+def test_the_same_model_again_is_called_the_same(page, facts, details, words):
+    text = page(previous=report.remembered(facts, details, words))
+    assert "It is the same model, bit for bit." in text
+
+
+def test_a_model_before_that_held_no_details_is_compared_by_its_metrics(page, facts, words):
+    document = Document(page(previous=report.remembered(facts, None, words)))
+    assert "Accuracy (%)" in document.text("th")
+
+
+def test_the_strongest_words_of_two_labels_are_the_ends_of_one_row():
+    words = report.strongest_words(["a", "b", "c"], np.array([[0.5, -2.0, 0.0]]), ["x", "y"])
+    assert words == {"x": [("b", 2.0)], "y": [("a", 0.5)]}
+
+
+def test_words_are_read_from_a_tarball_without_loading_it(sealed, words, tmp_path):
+    path = tmp_path / "small.tar.gz"
+    path.write_bytes(sealed)
+    assert report.words_in(tarball.verify(path).members) == words
+
+
+@pytest.mark.parametrize(
+    ("member", "content"),
+    [("vocabulary.json", b'["one"]'), ("parameters.json", b"{}"), ("coefficients.npy", b"?")],
+)
+def test_a_model_whose_parts_do_not_fit_has_no_words(member, content, sealed, tmp_path):
+    path = tmp_path / "small.tar.gz"
+    path.write_bytes(sealed)
+    members = {**tarball.verify(path).members, member: memoryview(content)}
+    with pytest.raises(NotTrusted, match="cannot be shown"):
+        report.words_in(members)
