@@ -1,0 +1,174 @@
+"""How one model differs from another, in words: where it was made, of what, and its numbers."""
+
+import base64
+import io
+import json
+from collections import Counter
+
+from pressbox import environment
+from pressbox.environment import UNKNOWN
+from pressbox.provenance import ROW_BYTES, resources
+from pressbox.tarball import Verified
+
+VOCABULARY = "vocabulary.json"
+NO_NUMBERS = {"statement.json", "parameters.json", "probes.json", "THEMODEL.pickle"}
+# Names of terms, files and the like that are told before the rest is only counted.
+NAMED = 5
+
+
+def compare(before: Verified, after: Verified) -> dict[str, list[str]]:
+    """The differences by subject, in the order in which one explains the next.
+
+    Subjects: environment, data, code, parameters, numbers, metrics; each a list of words, empty if
+    there is no difference. A model that does not say gets a word, too, never a guess.
+    """
+    return {
+        "environment": _environment(before, after),
+        "data": _data(before, after),
+        "code": _code(before, after),
+        "parameters": _parameters(before, after),
+        "numbers": _numbers(before, after),
+        "metrics": _values("", before.facts["metrics"], after.facts["metrics"]),
+    }
+
+
+def used(model: Verified) -> dict[str, dict]:
+    """What the model was made of, by name: its resolved dependencies."""
+    definition = model.statement["predicate"]["buildDefinition"]
+    return resources(definition["resolvedDependencies"])
+
+
+def annotations(model: Verified, name: str) -> dict:
+    return used(model).get(name, {}).get("annotations", {})
+
+
+def _environment(before: Verified, after: Verified) -> list[str]:
+    found = []
+    digests = {model.facts["environment_digest"] for model in (before, after)}
+    passports = [annotations(model, "environment").get("passport") for model in (before, after)]
+    if UNKNOWN in digests or (len(digests) > 1 and not all(passports)):
+        found.append("not every model says what its environment was made of")
+    elif len(digests) > 1:
+        found += environment.differences(*passports)
+    for which, model in (("the first", before), ("the second", after)):
+        found += (f"drifted in {which}: {drift}" for drift in model.facts["drift"] or ())
+    return found
+
+
+def _data(before: Verified, after: Verified) -> list[str]:
+    if before.facts["data_digest"] == after.facts["data_digest"]:
+        return []
+    found = _values("", {"source": before.facts["source"]}, {"source": after.facts["source"]})
+    parts = [annotations(model, "data") for model in (before, after)]
+    if not all(parts):
+        return [*found, "they were trained on other rows; one does not say on which"]
+    for part, purpose in (("train", "to train on"), ("test", "to evaluate on")):
+        ours, theirs = (Counter(_rows(entry[part]["rows"])) for entry in parts)
+        for change, count in (("are gone", ours - theirs), ("are new", theirs - ours)):
+            if count:
+                found.append(f"rows {purpose}: {count.total()} {change}")
+        found += _values(
+            f"texts {purpose} of label ", parts[0][part]["labels"], parts[1][part]["labels"]
+        )
+    return found
+
+
+def _rows(encoded: str) -> list[bytes]:
+    content = base64.b64decode(encoded)
+    return [content[i : i + ROW_BYTES] for i in range(0, len(content), ROW_BYTES)]
+
+
+def _code(before: Verified, after: Verified) -> list[str]:
+    files = [annotations(model, "code").get("files") for model in (before, after)]
+    if not all(files):
+        return _values("", before.facts["code"], after.facts["code"])
+    names = sorted(files[0].keys() | files[1].keys())
+    found = [f"{name} is gone" for name in names if name not in files[1]]
+    found += (f"{name} is new" for name in names if name not in files[0])
+    both = (name for name in names if name in files[0] and name in files[1])
+    found += (f"{name} was changed" for name in both if files[0][name] != files[1][name])
+    if found:
+        found += _values("", before.facts["code"], after.facts["code"])
+    return found
+
+
+def _parameters(before: Verified, after: Verified) -> list[str]:
+    ours, theirs = (
+        json.loads(bytes(model.members["parameters.json"])) for model in (before, after)
+    )
+    found = _names("label", ours.pop("labels"), theirs.pop("labels"))
+    for name in sorted(ours.keys() | theirs.keys()):
+        one, other = ours.get(name), theirs.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += _values(f"{name}: ", one, other)
+        else:
+            found += _values("", {name: one}, {name: other})
+    return found
+
+
+def _values(kind: str, before: dict, after: dict) -> list[str]:
+    return [
+        f"{kind}{name} is {after.get(name, 'not given')}, was {before.get(name, 'not given')}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _names(kind: str, before: list[str], after: list[str]) -> list[str]:
+    found = []
+    for change, names in (
+        ("gone", sorted(set(before) - set(after))),
+        ("new", sorted(set(after) - set(before))),
+    ):
+        if names:
+            shown = ", ".join(repr(name) for name in names[:NAMED])
+            rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            found.append(f"{kind} {change}: {shown}{rest}")
+    return found
+
+
+def _numbers(before: Verified, after: Verified) -> list[str]:
+    if before.facts["model_digest"] == after.facts["model_digest"]:
+        return []
+    files = [set(model.members) - NO_NUMBERS for model in (before, after)]
+    found = _names("file", *map(sorted, files))
+    terms = [json.loads(bytes(model.members.get(VOCABULARY, b"[]"))) for model in (before, after)]
+    found += _names("term", *terms)
+    same_axes = terms[0] == terms[1] and before.facts["labels"] == after.facts["labels"]
+    for name in sorted(files[0] & files[1]) if same_axes else ():
+        if name.endswith(".npy"):
+            found += _array(name, before, after, terms[0])
+        elif before.members[name] != after.members[name] and name != VOCABULARY:
+            found.append(f"{name} differs")
+    return found
+
+
+def _array(file: str, before: Verified, after: Verified, terms: list[str]) -> list[str]:
+    import numpy as np
+
+    one, other = (
+        np.load(io.BytesIO(model.members[file]), allow_pickle=False) for model in (before, after)
+    )
+    name = file.removesuffix(".npy")
+    if one.shape != other.shape:
+        return [f"{name} has the shape {other.shape}, had {one.shape}"]
+    differing = np.argwhere(one != other)
+    if not len(differing):
+        return []
+    first = tuple(differing[0])
+    where = ", ".join(
+        _place(index, size, before.facts["labels"], terms)
+        for index, size in zip(first, one.shape, strict=True)
+    )
+    return [
+        f"{name}[{where}] is {other[first]}, was {one[first]} (the first of {len(differing)} of"
+        f" {one.size}; none by more than {abs(other - one).max():.1e})"
+    ]
+
+
+def _place(index, size: int, labels: list[str], terms: list[str]) -> str:
+    """What stands at an index of an axis: a term, a label, or the number where it is neither."""
+    for names in (terms, labels, labels[-1:] if len(labels) == 2 else []):
+        if len(names) == size:
+            return repr(names[index])
+    return str(index)
