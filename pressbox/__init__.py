@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # What users import, and where it lives; scikit-learn is only loaded by whoever needs it.
 _HOME = {
     "SportClassifier": "classifier",
-    "evaluate": "training",
+    "begin": "publishing",
+    "evaluate": "evaluation",
     "fit": "training",
     "load_corpus": "corpus",
     "open_model": "tarball",

@@ -1,12 +1,17 @@
-"""The command line inside: python -m pressbox verify|show|predict|keys …"""
+"""The command line inside: python -m pressbox verify|show|predict|compare|replay|doctor|keys …"""
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 from pressbox import ROOT
 from pressbox.errors import NotTrusted, Parser, PressboxError, UsageError, note, reporting
+
+CHUNK, LONGEST_LINE = 1 << 18, 4 << 20  # bytes
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,6 +24,14 @@ def main(argv: list[str] | None = None) -> None:
         _policy_options(sub)
         if command is predict:
             sub.add_argument("texts", metavar="TEXT", nargs="*", help="default: lines of stdin")
+            sub.add_argument("--file", metavar="FILE", type=Path, help="a text on each line")
+        elif command is show:
+            sub.add_argument(
+                "--statement", action="store_true", help="the in-toto statement itself, as JSON"
+            )
+            sub.add_argument("--html", metavar="FILE", type=Path, help="write its page there")
+    _comparing_commands(commands)
+    _doctor_command(commands)
     _key_commands(commands)
     arguments = parser.parse_args(argv)
     with reporting():
@@ -36,7 +49,30 @@ def _command(commands, command, name="", example=""):
     return sub
 
 
-def _policy_options(sub) -> None:
+def _comparing_commands(commands) -> None:
+    sub = _command(commands, compare)
+    sub.add_argument("before", metavar="A", type=Path, help="e.g. models/sports.tar.gz")
+    sub.add_argument("after", metavar="B", type=Path, help="another model")
+    sub.add_argument("--json", action="store_true", help="for programs")
+    _trusted_option(sub)
+    sub = _command(commands, replay)
+    sub.add_argument("model", type=Path, help="e.g. models/sports.tar.gz")
+    sub.add_argument("--data", metavar="PATH", help="where its source is, if that is a path")
+    sub.add_argument("--test", metavar="PATH", help="where its test source is, if that is a path")
+    sub.add_argument("--json", action="store_true", help="for programs")
+    _policy_options(sub)
+
+
+def _doctor_command(commands) -> None:
+    sub = _command(commands, doctor)
+    sub.add_argument("--deep", action="store_true", help="read every file of the environment")
+    sub.add_argument(
+        "--accept", action="store_true", help="add this environment to the accepted ones"
+    )
+    sub.add_argument("--json", action="store_true", help="for programs")
+
+
+def _trusted_option(sub) -> None:
     sub.add_argument(
         "--trusted",
         metavar="FOLDER",
@@ -44,6 +80,10 @@ def _policy_options(sub) -> None:
         default=ROOT / "gnupg",
         help="the trusted signers (default: %(default)s)",
     )
+
+
+def _policy_options(sub) -> None:
+    _trusted_option(sub)
     sub.add_argument("--name", default="", help="demand that the model has this name")
     sub.add_argument(
         "--not-before", metavar="DATE", type=_moment, help="demand that it was sealed since then"
@@ -54,6 +94,18 @@ def _policy_options(sub) -> None:
         action="append",
         default=[],
         help="demand one of these signers (40 hexadecimal digits)",
+    )
+    sub.add_argument(
+        "--release",
+        action="store_true",
+        help="demand an accepted environment, and another key than the demo key",
+    )
+    sub.add_argument(
+        "--accepted",
+        metavar="FILE",
+        type=Path,
+        default=ROOT / ".devcontainer" / "environment.lock",
+        help="the accepted environments (default: %(default)s)",
     )
 
 
@@ -69,7 +121,12 @@ def _policy(arguments):
     for signer in arguments.signer:
         if not FINGERPRINT.fullmatch(signer):
             raise UsageError(f"{signer!r} is no fingerprint", "give 40 digits, A to F in capitals")
-    return Policy(arguments.name, arguments.not_before, tuple(arguments.signer))
+    environments = None
+    if arguments.release:
+        from pressbox import accepted
+
+        environments = tuple(accepted.digests(accepted.read(arguments.accepted)))
+    return Policy(arguments.name, arguments.not_before, tuple(arguments.signer), environments)
 
 
 def verify(arguments) -> None:
@@ -87,24 +144,126 @@ def verify(arguments) -> None:
 
 def show(arguments) -> None:
     """Say what a model is, how good, and what it was made of."""
-    from pressbox.tarball import describe
+    from pressbox.tarball import verify
 
-    _print(describe(arguments.model, arguments.trusted, _policy(arguments)), arguments.json)
+    model = verify(arguments.model, arguments.trusted, _policy(arguments))
+    if arguments.html:
+        from pressbox.publishing import write_page
+
+        write_page(model, arguments.html)
+    elif arguments.statement:
+        print(json.dumps(model.statement, indent=2))
+    else:
+        _print(model.facts, arguments.json)
 
 
 def predict(arguments) -> None:
-    """Say which sport texts are about: arguments, or the lines of standard input."""
+    """Say which sport texts are about: arguments, or the lines of a file or of standard input."""
     from pressbox.tarball import open_model
 
+    if arguments.texts and arguments.file:
+        raise UsageError("there are texts and a file", "give one of the two")
     model = open_model(arguments.model, arguments.trusted, _policy(arguments))
-    for text in arguments.texts or (line.rstrip("\n") for line in sys.stdin):
-        probabilities = model.predict_proba([text])[0]
-        best = int(probabilities.argmax())
-        label, probability = model.labels[best], round(float(probabilities[best]), 4)
-        if arguments.json:
-            print(json.dumps({"label": label, "probability": probability}))
-        else:
-            print(f"{label}\t{probability:.2f}")
+    for texts in [arguments.texts] if arguments.texts else _lines(arguments.file):
+        answers = zip(*model.decide(texts), strict=True)
+        print("\n".join(_answer(*answer, arguments.json) for answer in answers), flush=True)
+
+
+def _answer(label: str, probability: float, sure: bool, as_json: bool) -> str:
+    probability, sure = round(float(probability), 4), bool(sure)
+    if as_json:
+        return json.dumps({"label": label, "probability": probability, "sure": sure})
+    return f"{label if sure else f'unsure ({label})'}\t{probability:.2f}"
+
+
+def _lines(path: Path | None) -> Iterator[list[str]]:
+    """Lines of a file or of standard input, as many at a time as have arrived."""
+    if path is None and sys.stdin is None:
+        raise UsageError("standard input is closed", "give texts, --file, or lines")
+    try:
+        with path.open("rb") if path else sys.stdin.buffer as stream:
+            if stream.isatty():
+                note("one text a line; Ctrl-D ends")
+            yield from _decoded(stream)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "name a file") from error
+
+
+def _decoded(stream: BinaryIO) -> Iterator[list[str]]:
+    rest, number = b"", 0
+    while chunk := stream.read1(CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            raise PressboxError(
+                f"line {number + len(lines) + 1} is longer than {LONGEST_LINE >> 20} MiB",
+                "split it: a line is one text",
+            )
+        if lines:
+            yield [_text(line) for line in lines]
+            number += len(lines)
+    if rest:
+        yield [_text(rest)]
+
+
+def _text(line: bytes) -> str:
+    # A letter that cannot be read is no reason to leave a text without an answer.
+    return line.decode(errors="replace").removesuffix("\r")
+
+
+def compare(arguments) -> None:
+    """Say how two models differ, in words; exit 1 if their numbers do."""
+    from pressbox import comparison
+    from pressbox.tarball import verify
+
+    one, other = (verify(path, arguments.trusted) for path in (arguments.before, arguments.after))
+    digest = other.facts["model_digest"]
+    identical = digest == one.facts["model_digest"]
+    _print_differences(identical, digest, comparison.compare(one, other), arguments.json)
+
+
+def replay(arguments) -> None:
+    """Train a model again from what it says it was made of; exit 1 unless it is the same."""
+    from pressbox.replay import replay
+
+    given = {"source": arguments.data, "test": arguments.test}
+    sources = {purpose: path for purpose, path in given.items() if path}
+    result = replay(arguments.model, arguments.trusted, _policy(arguments), sources)
+    _print_differences(result.identical, result.digest, result.differences, arguments.json)
+
+
+def _print_differences(identical: bool, digest: str, differences: dict, as_json: bool) -> None:
+    if as_json:
+        facts = {"identical": identical, "model_digest": digest, "differences": differences}
+        print(json.dumps(facts, indent=2))
+    else:
+        print(f"identical {digest}" if identical else "different")
+        for subject, lines in differences.items():
+            for line in lines:
+                print(f"{subject:13}{line}")
+    if not identical:
+        sys.exit(PressboxError.exit_status)
+
+
+def doctor(arguments) -> None:
+    """Say what is wrong here, and what mends it; exit 4 for drift."""
+    from pressbox import accepted, environment
+    from pressbox.doctor import examine
+
+    if arguments.accept:
+        changes = accepted.accept(environment.current(deep=True), datetime.now(UTC).date())
+        for change in changes:
+            note(f"accepted: {change}")
+        note("commit .devcontainer/environment.lock" if changes else "it was accepted before")
+    findings = list(examine(arguments.deep))
+    if arguments.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            remedy = f"; {finding.remedy}" if finding.remedy else ""
+            print(
+                f"{'WRONG' if finding.status else '':6}{finding.subject:13}{finding.found}{remedy}"
+            )
+    sys.exit(max(finding.status for finding in findings))
 
 
 def _print(facts: dict, as_json: bool) -> None:
@@ -115,7 +274,7 @@ def _print(facts: dict, as_json: bool) -> None:
         if isinstance(value, dict):
             value = ", ".join(f"{key} {entry}" for key, entry in value.items())
         elif isinstance(value, list):
-            value = ", ".join(value)
+            value = ", ".join(value) or "none"
         print(f"{name.replace('_', ' '):20}{value}")
 
 

@@ -1,6 +1,7 @@
 """What the tests share: a small corpus, a sealed model of it, throw-away keys, the command line."""
 
 import copy
+import functools
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import tarfile
 import tempfile
 import warnings
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,9 @@ with warnings.catch_warnings():
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from pressbox import keys, provenance, signing, tarball, training
+from pressbox import environment, keys, provenance, signing, tarball, training
 from pressbox.corpus import load_corpus
+from pressbox.evaluation import evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = "PRESSBOX_REAL_DATA"
@@ -108,7 +111,7 @@ def corpus(table):
 
 def solver(**parameters):
     """An estimator that is good enough for any CPU."""
-    exact = {"solver": "newton-cg", "tol": training.TOLERANCE, "max_iter": 1000}
+    exact = {"solver": "newton-cg", "max_iter": 1000}
     return LogisticRegression(**{**exact, **parameters})
 
 
@@ -132,10 +135,22 @@ def fitted(corpus, fit):
 def model(fitted, corpus):
     """The small model with its statement. Shared: change a copy."""
     model = copy.copy(fitted)
-    metrics = training.evaluate(model, corpus.test)
-    digest = model.digest
-    model.statement = provenance.statement("small", digest, corpus, metrics)
+    metrics, _ = evaluate(model, corpus.test)
+    model.statement = stated("small", model.digest, corpus, metrics)
     return model
+
+
+@functools.cache
+def surroundings():
+    return environment.current()
+
+
+def stated(name, digest, corpus, metrics=(), here=None, **parameters):
+    """The statement that train.py makes."""
+    chosen = {"release": False, "allow_drift": False, **parameters}
+    byproducts = {"metrics": dict(metrics)}
+    here = here or surroundings()
+    return provenance.statement(name, digest, corpus, here, chosen, byproducts, datetime.now(UTC))
 
 
 @pytest.fixture(scope="session")
@@ -168,9 +183,15 @@ def untouched(earlier, sealed):
 def checkout(tmp_path):
     """A copy of what train.py needs of this checkout, for tests that change it."""
     folder = tmp_path / "checkout"
-    for name in ("corpus", "gnupg", "pressbox"):
+    for name in ("corpus", "gnupg", "pressbox", "third_party"):
         shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "train.py", folder)
+    for name in ("train.py", "poetry.lock", "pyproject.toml", ".devcontainer"):
+        path = ROOT / name
+        if path.is_dir():
+            ignored = shutil.ignore_patterns("node_modules")
+            shutil.copytree(path, folder / name, ignore=ignored)
+        else:
+            shutil.copy(path, folder / name)
     return folder
 
 

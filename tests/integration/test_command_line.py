@@ -1,11 +1,15 @@
 """python -m pressbox: verify, show, predict."""
 
+import copy
 import json
 import re
+import subprocess
+import sys
 
 import pytest
-from conftest import DEMO, assert_refused, python
+from conftest import DEMO, ROOT, assert_refused, python
 
+from pressbox import signing, tarball
 from pressbox.__main__ import main
 
 LABELS = ["cricket", "golf", "tennis"]
@@ -25,6 +29,7 @@ def assert_is_shown(facts):
     assert "demo key" in facts["signer"]["user_id"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", facts["sealed_at"])
     assert facts["labels"] == LABELS
+    assert facts["drift"] == []
     assert facts["metrics"].keys() == {"accuracy", "macro_f1", "rows"}
 
 
@@ -32,6 +37,11 @@ def test_show_tells_what_a_model_is(earlier):
     done = pressbox("show", earlier, "--json")
     assert done.returncode == 0
     assert_is_shown(json.loads(done.stdout))
+
+
+def test_show_prints_the_statement_for_other_tools(earlier):
+    done = pressbox("show", earlier, "--statement")
+    assert json.loads(done.stdout) == tarball.verify(earlier).statement
 
 
 def test_verify_tells_that_a_model_is_trusted_and_what_it_is(earlier):
@@ -86,6 +96,78 @@ def test_predict_labels_each_line_of_its_input(earlier):
     assert [answers[0]["label"], answers[2]["label"]] == ["cricket", "tennis"]
     assert all(0 < answer["probability"] <= 1 for answer in answers)
     assert len(answers) == 3
+
+
+def test_predict_labels_each_line_of_a_file(earlier, tmp_path):
+    (tmp_path / "texts").write_text("a wicket fell\r\nthe caddie's bunker")
+    done = pressbox("predict", earlier, "--file", tmp_path / "texts")
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["cricket", "golf"]
+
+
+def test_predict_answers_each_line_as_it_comes(earlier):
+    command = [sys.executable, "-m", "pressbox", "predict", earlier]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
+        for line, label in (("a wicket fell", "cricket"), ("the caddie's bunker", "golf")):
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            assert process.stdout.readline().startswith(label)
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+ODD = {
+    "nothing": (b"", 0),
+    "an empty line": (b"\n", 1),
+    "a megabyte on one line": (b"wicket " * 150_000 + b"\n", 1),
+    "a NUL byte": (b"a wicket\0 fell\n", 1),
+    "another script": ("クリケットの試合 матч\n".encode(), 1),
+    "no newline at the end": (b"a wicket\nfell", 2),
+    "carriage returns": (b"a wicket\r\nfell\r\n", 2),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_predict_has_an_answer_for_each_line_whatever_is_in_it(name, earlier):
+    lines, answers = ODD[name]
+    done = pressbox("predict", earlier, "--json", input=lines)
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == answers
+    assert all(answer.keys() == {"label", "probability", "sure"} for answer in found)
+
+
+def test_a_line_that_is_too_long_is_refused(earlier):
+    done = pressbox("predict", earlier, input="x" * (5 << 20))
+    assert_refused(done, 1, "line 1 is longer than 4 MiB")
+
+
+def test_closed_standard_input_is_refused(earlier):
+    command = f"{sys.executable} -m pressbox predict {earlier} <&-"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert_refused(done, 2, "standard input is closed")
+
+
+def test_texts_and_a_file_are_refused_and_a_file_that_is_none(earlier, tmp_path):
+    both = pressbox("predict", earlier, "a text", "--file", tmp_path / "texts")
+    assert_refused(both, 2, "there are texts and a file")
+    assert_refused(pressbox("predict", earlier, "--file", tmp_path / "texts"), 2, "cannot be read")
+
+
+def test_a_label_below_the_threshold_is_unsure(model, earlier, capsys):
+    doubting = copy.copy(model)
+    doubting.parameters = {**model.parameters, "threshold": 0.6}
+    doubting.statement = copy.deepcopy(model.statement)
+    doubting.statement["subject"][0]["digest"]["sha256"] = doubting.digest[7:]
+    tarball.seal(doubting, earlier, signing.demo_key())
+    texts = ["wicket innings bowler crease stumps umpire", "nothing known"]
+    main(["predict", str(earlier), *texts])
+    sure, unsure = capsys.readouterr().out.splitlines()
+    assert sure.startswith("cricket\t")
+    assert unsure.startswith("unsure (")
+    main(["predict", str(earlier), "--json", *texts])
+    answers = [json.loads(line)["sure"] for line in capsys.readouterr().out.splitlines()]
+    assert answers == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """train.py as it is run: what it leaves, and what it leaves alone."""
 
+import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -11,13 +11,13 @@ import sys
 import fastparquet
 import pandas
 import pytest
-from conftest import ROOT, assert_refused, python, trust
+from conftest import ROOT, assert_refused, python, trust, write_jsonl
 
-from pressbox import keys, signing, tarball
+from pressbox import keys, publishing, signing, tarball
 
 
-def train(path, source="newsroom", **options):
-    return python("train.py", path, "--data", source, **options)
+def train(path, source="newsroom", *arguments, **options):
+    return python("train.py", path, "--data", source, *arguments, **options)
 
 
 def start(path, source="newsroom", env=()):
@@ -35,7 +35,7 @@ def test_a_training_prints_the_path_and_leaves_the_model_there(table, corpus, tm
     path = tmp_path / "sports.tar.gz"
     done = train(path, table)
     assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr
-    assert list(tmp_path.iterdir()) == [path]
+    assert set(tmp_path.iterdir()) == {path, path.with_name("sports.html")}
     facts = tarball.describe(path)
     assert (facts["name"], facts["source"]) == ("sports", "small.jsonl")
     assert (facts["labels"], facts["data_digest"]) == (corpus.labels, corpus.digest)
@@ -52,24 +52,13 @@ def test_real_articles_are_told_apart(real_data, tmp_path):
     assert facts["metrics"]["accuracy"] >= 0.95
 
 
-def test_the_model_does_not_depend_on_hash_seed_threads_or_kernel(tmp_path):
-    other = {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
-    with (
-        start(tmp_path / "one.tar.gz") as one,
-        start(tmp_path / "two.tar.gz", env={**other, "OPENBLAS_CORETYPE": "Prescott"}) as two,
-    ):
-        said = [training.communicate()[1] for training in (one, two)]
-    digests = [re.search(r"model digest (sha256:\w{64})", lines).group(1) for lines in said]
-    assert digests[0] == digests[1]
-
-
 def test_two_trainings_into_one_file_leave_one_intact_model(table, earlier):
     with start(earlier, table) as one, start(earlier, table) as two:
         one.communicate()
         two.communicate()
     assert (one.returncode, two.returncode) == (0, 0)
     assert tarball.describe(earlier)["name"] == "sports"
-    assert list(earlier.parent.iterdir()) == [earlier]
+    assert set(earlier.parent.iterdir()) == {earlier, earlier.with_name("sports.html")}
 
 
 @pytest.mark.parametrize(
@@ -181,3 +170,67 @@ def test_a_damaged_parquet_is_refused(rows, earlier, untouched, tmp_path):
     source.write_bytes(source.read_bytes().replace(intact, b"\xff\xff\xff\x7f" + text))
     assert_refused(train(earlier, source), 1, "damaged.parquet")
     untouched()
+
+
+def test_the_page_lies_beside_the_model_and_is_made_again_from_it(table, tmp_path):
+    path = tmp_path / "sports.tar.gz"
+    assert train(path, table).returncode == 0
+    page = tmp_path / "sports.html"
+    assert tarball.describe(path)["model_digest"] in page.read_text()
+    done = python("-m", "pressbox", "show", path, "--html", tmp_path / "again.html")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_the_page_tells_what_has_changed_since_the_model_it_replaces(table, rows, tmp_path):
+    path = tmp_path / "sports.tar.gz"
+    train(path, table)
+    assert "It replaces the model" not in (tmp_path / "sports.html").read_text()
+    sealed_at = tarball.describe(path)["sealed_at"]
+    train(path, write_jsonl(tmp_path / "less.jsonl", rows[1:]))
+    page = (tmp_path / "sports.html").read_text()
+    assert f'It replaces the model sealed on <time datetime="{sealed_at}">' in page
+
+
+def test_without_a_page_none_is_left_and_the_model_holds_no_text(table, tmp_path):
+    path = tmp_path / "sports.tar.gz"
+    (tmp_path / "sports.html").write_text("an earlier one")
+    assert train(path, table, "--no-page").returncode == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["sports.tar.gz"]
+    statement = json.dumps(tarball.verify(path).statement)
+    assert '"mistakes": []' in statement
+
+
+def test_a_script_in_a_text_and_a_label_does_not_reach_the_page(rows, tmp_path):
+    evil = "<script>alert(1)</script>"
+    spoilt = [(f"{text} {evil}", evil if label == "golf" else label) for text, label in rows]
+    path = tmp_path / "sports.tar.gz"
+    assert train(path, write_jsonl(tmp_path / "evil.jsonl", spoilt)).returncode == 0
+    page = (tmp_path / "sports.html").read_text()
+    assert evil not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_page_that_cannot_be_written_leaves_the_model_and_says_so(table, tmp_path):
+    path = tmp_path / "sports.tar.gz"
+    (tmp_path / "sports.html").mkdir()
+    assert_refused(train(path, table), 1, "the page could not be written")
+    assert tarball.describe(path)["name"] == "sports"
+
+
+def test_another_source_is_evaluated_on_and_the_model_is_the_same(table, tmp_path):
+    other = write_jsonl(tmp_path / "other.jsonl", [("a birdie", "golf"), ("an ace", "tennis")])
+    one, two = tmp_path / "one.tar.gz", tmp_path / "two.tar.gz"
+    train(one, table)
+    assert train(two, table, "--test", other).returncode == 0
+    facts = [tarball.describe(path) for path in (one, two)]
+    assert facts[0]["model_digest"] == facts[1]["model_digest"]
+    assert facts[1]["metrics"]["rows"] == 2
+
+
+def test_the_statement_says_that_rounding_had_one_outcome(table, tmp_path):
+    path = tmp_path / "sports.tar.gz"
+    train(path, table)
+    certificate = publishing.byproduct(tarball.verify(path), "certificate")
+    assert certificate["certified"] is True
+    assert certificate["margin"] > certificate["bound"] > certificate["gradient"] >= 0

@@ -1,0 +1,178 @@
+"""What is done around each training: is everything in order, and then evaluate, seal, show.
+
+``begin`` comes before anything slow, ``Edition.publish`` is the end of it, for train.py and for
+notebooks alike.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+
+from pressbox import accepted, environment, provenance, signing, tarball
+from pressbox.corpus import Corpus
+from pressbox.environment import Environment
+from pressbox.errors import NotTrusted, PressboxError, UsageError, note
+from pressbox.keys import SigningKey
+from pressbox.provenance import resources
+from pressbox.tarball import SUFFIX, Verified
+
+
+@dataclass(frozen=True)
+class Edition:
+    """A training that has begun: where its model goes, and what will be said of it."""
+
+    path: Path
+    name: str
+    key: SigningKey
+    here: Environment
+    parameters: dict
+    started: datetime
+    replaced: dict | None
+    with_page: bool
+
+    def publish(self, model, data: Corpus) -> None:
+        """Evaluate the model, seal it at ``path``, and write its page beside it."""
+        from pressbox.evaluation import evaluate
+
+        metrics, details = evaluate(model, data.test)
+        if not self.with_page:
+            # The texts of them are for the page alone, and leave the house with the model.
+            details["mistakes"] = []
+        note(f"accuracy {metrics['accuracy']}, macro F1 {metrics['macro_f1']}")
+        byproducts = {"metrics": metrics, "evaluation": details}
+        if certificate := getattr(model, "certificate", None):
+            byproducts["certificate"] = certificate
+        if self.replaced:
+            byproducts["replaced"] = self.replaced
+        model.statement = provenance.statement(
+            self.name, model.digest, data, self.here, self.parameters, byproducts, self.started
+        )
+        with _meanwhile(_import_pictures) if self.with_page else nullcontext():
+            sealed = tarball.seal(model, self.path, self.key)
+        note(f"model digest {sealed.facts['model_digest']}")
+        path = page_path(self.path)
+        if self.with_page:
+            write_page(sealed, path)
+        else:
+            # One that is there shows an earlier model.
+            path.unlink(missing_ok=True)
+
+
+def begin(
+    path: Path | str,
+    key: SigningKey | None = None,
+    *,
+    release: bool = False,
+    allow_drift: bool = False,
+    replace_newer: bool = False,
+    with_page: bool = True,
+) -> Edition:
+    """Check what can be checked before a training: the path, the key and the environment.
+
+    key: what signs; the environment's key or the demo key if there is none. release: refuse the
+    demo key, and an environment that is not an accepted one. allow_drift: train in one that is not
+    as it was built. replace_newer: replace even a model that says it was sealed later than now.
+    with_page: write the page, and let the model hold the texts of its worst mistakes for it.
+    """
+    path = Path(path)
+    name = tarball.model_name(path)
+    with _meanwhile(_import_training):
+        replaced = _replaced(path, replace_newer)
+        key = key or signing.default_key(release)
+        here = environment.checked(allow_drift)
+        if release:
+            accepted.demand(here)
+    for difference in here.differences:
+        note(f"drift: {difference}")
+    parameters = {"release": release, "allow_drift": allow_drift}
+    return Edition(path, name, key, here, parameters, datetime.now(UTC), replaced, with_page)
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do what takes long to import while GnuPG and others are waited for."""
+
+    def quietly():
+        # What cannot be imported is told where it is needed, or the check of the environment does.
+        with suppress(Exception):
+            work()
+
+    thread = Thread(target=quietly)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _import_training() -> None:
+    import pressbox.training  # noqa: F401
+
+
+def _import_pictures() -> None:
+    from pressbox import pictures
+
+    pictures.prepare()
+
+
+def _replaced(path: Path, replace_newer: bool) -> dict | None:
+    """What is remembered of the trusted model at ``path``, if there is one.
+
+    Raises PressboxError if it says that it was sealed later than now: a clock that runs behind
+    would put an older sealing time under the same name.
+    """
+    try:
+        model = tarball.verify(path)
+        remembered = _remembered(model)
+    except (NotTrusted, UsageError):
+        return None
+    sealed_at = model.facts["sealed_at"]
+    if datetime.fromisoformat(sealed_at) > datetime.now(UTC) and not replace_newer:
+        raise PressboxError(
+            f"the model at {path} was sealed at {sealed_at}, later than now",
+            "set this machine's clock, or replace it all the same with --replace-newer",
+        )
+    return remembered
+
+
+def byproduct(model: Verified, name: str) -> dict | None:
+    """What the training left in the statement under this name."""
+    found = resources(model.statement["predicate"]["runDetails"]["byproducts"])
+    return found[name]["annotations"] if name in found else None
+
+
+def _remembered(model: Verified) -> dict:
+    """What the page of the next model says of this one."""
+    from pressbox import report
+
+    return report.remembered(
+        model.facts, byproduct(model, "evaluation"), report.words_in(model.members)
+    )
+
+
+def page_path(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(SUFFIX) + ".html")
+
+
+def write_page(model: Verified, path: Path) -> None:
+    """Write the page of a model: a view of what its tarball holds."""
+    from pressbox import report
+
+    content = report.page(
+        model.facts,
+        model.statement,
+        byproduct(model, "evaluation"),
+        report.words_in(model.members),
+        byproduct(model, "replaced"),
+    )
+    try:
+        with tarball.beside(path) as file:
+            file.write(content.encode())
+    except OSError as error:
+        raise PressboxError(
+            f"the page could not be written to {path} ({error.strerror})",
+            "the model is intact; make its page with: python -m pressbox show MODEL --html FILE",
+        ) from error
