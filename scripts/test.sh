@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
 # shellcheck source=scripts/lib/doors.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/doors.sh"
+# shellcheck source=scripts/lib/browser.sh
+. "$ROOT/scripts/lib/browser.sh"
 
 usage() {
 	cat <<'USAGE'
-usage: scripts/test.sh [OPTION]... [unit|integration|doors|all|fuzz]
-Run the tests: pytest inside the image, bats on the host against the real engine. Default: all.
-fuzz, which is no part of it, attacks the opening of models for ten minutes (PRESSBOX_FUZZ_SECONDS).
+usage: scripts/test.sh [OPTION]... [SUITE]
+Run the tests. Default: all.
+
+  unit, integration  pytest, inside the image
+  browser            pytest, with Debian's chromium on top of the image: the page of a model
+  doors              bats, on the host, against the real engine
+  sameness           of those, the two that train again and again and demand one model digest
+  all                all of the above
+
+No part of all are:
+  layers             build without any cache on this engine and on Debian's newest, and compare
+  arm64              build and train for arm64 under QEMU, and demand the model of this machine
+  fuzz               attack the opening of models for ten minutes (PRESSBOX_FUZZ_SECONDS)
 
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
   --help           print this
@@ -22,7 +34,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) bootstrap=yes ;;
 	--help) usage && exit 0 ;;
-	unit | integration | doors | all | fuzz) suite=$1 ;;
+	unit | integration | browser | doors | sameness | all | layers | arm64 | fuzz) suite=$1 ;;
 	*) unknown_option "$1" ;;
 	esac
 	shift
@@ -53,6 +65,7 @@ fuzz_inside() {
 		python tests/fuzz/fuzz_opening.py -max_total_time="$1"' bash "${PRESSBOX_FUZZ_SECONDS:-600}"
 }
 
+# bats_outside FILE...
 bats_outside() {
 	inside_container && die "$EX_USAGE" "the tests of the doors run on the host, where the engine is"
 	require_engine "$bootstrap"
@@ -61,7 +74,7 @@ bats_outside() {
 	export ENGINE TAGGED
 	local log status=0
 	log=$(mktemp)
-	"$TOOLCHAIN/node_modules/bats/bin/bats" --tap --timing --print-output-on-failure "$ROOT/tests/doors" | tee "$log" || status=1
+	"$TOOLCHAIN/node_modules/bats/bin/bats" --tap --timing --print-output-on-failure "$@" | tee "$log" || status=1
 	printf 'doors: %d passed, %d failed, %d skipped\n' "$(grep -c '^ok ' "$log" || true)" \
 		"$(grep -c '^not ok ' "$log" || true)" "$(grep -c '^ok .* # skip' "$log" || true)"
 	rm -f "$log"
@@ -70,13 +83,31 @@ bats_outside() {
 
 case $suite in
 unit | integration) pytest_inside "tests/$suite" ;;
-doors) bats_outside ;;
+browser) browser_tests "$bootstrap" ;;
+doors) bats_outside "$ROOT/tests/doors" ;;
+sameness)
+	failed=0
+	(pytest_inside tests/integration/test_sameness.py -s) || failed=1
+	(bats_outside "$ROOT/tests/doors/sameness.bats") || failed=1
+	exit "$failed"
+	;;
+layers)
+	# shellcheck source=scripts/lib/layers.sh
+	. "$ROOT/scripts/lib/layers.sh"
+	test_layers "$bootstrap"
+	;;
+arm64)
+	# shellcheck source=scripts/lib/arm64.sh
+	. "$ROOT/scripts/lib/arm64.sh"
+	test_arm64 "$bootstrap"
+	;;
 fuzz) fuzz_inside ;;
 all)
 	# Each suite is run, whatever the other says. Subshells: both choose their own door.
 	failed=0
 	(pytest_inside tests/unit tests/integration) || failed=1
-	(bats_outside) || failed=1
+	(browser_tests "$bootstrap") || failed=1
+	(bats_outside "$ROOT/tests/doors") || failed=1
 	exit "$failed"
 	;;
 esac

@@ -11,12 +11,15 @@ Train the classifier in the one environment. The last line of standard output is
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one
   --output FILE    where the model goes (default: models/sports.tar.gz)
   --data SOURCE    newsroom (default), newsgroups, a folder, or a .csv, .jsonl or .parquet file
+  --test SOURCE    evaluate on this source, instead of the test part of the other
   --signing-key FILE, --passphrase-file FILE
                    sign with this armoured secret key; default: the key in PRESSBOX_SIGNING_KEY and
                    its passphrase in PRESSBOX_SIGNING_PASSPHRASE, else the published demo key
   --signing-agent FINGERPRINT
                    sign with a trusted signer's key that your gpg-agent, or its smartcard, holds
-  --release        refuse to sign with the demo key
+  --release        refuse the demo key, and an environment that is not in environment.lock
+  --allow-drift    train even in an environment that is not as it was built; the model says so
+  --no-page        write no page beside the model, and let it hold no text for one
   --replace-newer  replace even a model that says it was sealed later than now
   --dry-run        print the commands, run nothing
   --help           print this
@@ -25,7 +28,7 @@ example: scripts/train.sh --data ~/texts.csv --output models/mine.tar.gz
 USAGE
 }
 
-bootstrap='' door='' output=$ROOT/models/sports.tar.gz data=newsroom key='' passphrase='' agent=''
+bootstrap='' door='' output=$ROOT/models/sports.tar.gz data=newsroom test='' key='' passphrase='' agent=''
 options=()
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -33,10 +36,11 @@ while [ $# -gt 0 ]; do
 	--door) needs_value "$@" && door=$2 && shift ;;
 	--output) needs_value "$@" && output=$2 && shift ;;
 	--data) needs_value "$@" && data=$2 && shift ;;
+	--test) needs_value "$@" && test=$2 && shift ;;
 	--signing-key) needs_value "$@" && key=$2 && shift ;;
 	--passphrase-file) needs_value "$@" && passphrase=$2 && shift ;;
 	--signing-agent) needs_value "$@" && agent=$2 && shift ;;
-	--release | --replace-newer) options+=("$1") ;;
+	--allow-drift | --no-page | --release | --replace-newer) options+=("$1") ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;
 	--) shift && break ;;
@@ -46,6 +50,10 @@ while [ $# -gt 0 ]; do
 done
 
 choose_door "$door"
+case " ${options[*]+"${options[*]}"} " in
+*" --allow-drift "*) ;;
+*) AVOIDS_DRIFT=yes ;;
+esac
 
 [ ! -d "$output" ] || die "$EX_USAGE" "$output is a folder; name a file in it, e.g. $output/sports.tar.gz"
 model=$(resolved "$output")
@@ -54,23 +62,31 @@ WRITES=$(dirname "$model")
 let_in "$WRITES" rw
 command=(python train.py "$SEEN_AS/$(basename "$model")")
 
-case $data in
-newsroom) source=newsroom ;;
-newsgroups)
-	say "20 Newsgroups is fetched once, so this training has network access"
-	NETWORK=bridge
-	cache=${PRESSBOX_DATA_HOME:-$ROOT/.cache/scikit_learn_data}
-	mkdir -p "$cache"
-	let_in "$(resolved "$cache")" rw
-	VARIABLES+=(--env "PRESSBOX_DATA_HOME=$SEEN_AS")
-	source=newsgroups
-	;;
-*)
-	[ -e "$data" ] || die "$EX_USAGE" "there is no source '$data'; give newsroom, newsgroups, a folder, or a .csv, .jsonl or .parquet file"
-	let_in "$(resolved "$data")" ro
-	source=$SEEN_AS
-	;;
-esac
+# see SOURCE: sets SEEN_AS, its name inside
+see() {
+	case $1 in
+	newsroom) SEEN_AS=newsroom ;;
+	newsgroups)
+		say "20 Newsgroups is fetched once, so this training has network access"
+		NETWORK=bridge
+		cache=${PRESSBOX_DATA_HOME:-$ROOT/.cache/scikit_learn_data}
+		mkdir -p "$cache"
+		let_in "$(resolved "$cache")" rw
+		VARIABLES+=(--env "PRESSBOX_DATA_HOME=$SEEN_AS")
+		SEEN_AS=newsgroups
+		;;
+	*)
+		[ -e "$1" ] || die "$EX_USAGE" "there is no source '$1'; give newsroom, newsgroups, a folder, or a .csv, .jsonl or .parquet file"
+		let_in "$(resolved "$1")" ro
+		;;
+	esac
+}
+see "$data"
+command+=(--data "$SEEN_AS")
+if [ -n "$test" ]; then
+	see "$test"
+	command+=(--test "$SEEN_AS")
+fi
 
 # The files stay here; their contents go in on the pipe.
 if [ "$DOOR" = inside ]; then
@@ -97,7 +113,7 @@ if [ -n "$agent" ]; then
 		options+=(--agent-socket "$SEEN_AS")
 	fi
 fi
-command+=(--data "$source" "${options[@]+"${options[@]}"}" "$@")
+command+=("${options[@]+"${options[@]}"}" "$@")
 
 if [ "$DOOR" = inside ]; then
 	enter "$bootstrap" "${command[@]}"

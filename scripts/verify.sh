@@ -14,6 +14,8 @@ Say who signed a model, where it was made, and whether every byte of it holds.
                    demand that it was sealed since then
   --signer FINGERPRINT
                    demand this signer, or one of several
+  --release        demand an environment of .devcontainer/environment.lock, and another key than
+                   the demo key
   --json           for programs
   --dry-run        print the commands, run nothing
   --help           print this
@@ -27,7 +29,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) bootstrap=yes ;;
 	--door) needs_value "$@" && door=$2 && shift ;;
-	--json) arguments+=(--json) ;;
+	--json | --release) arguments+=("$1") ;;
 	--name | --not-before | --signer) needs_value "$@" && arguments+=("$1" "$2") && shift ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;

@@ -18,8 +18,12 @@ WRITES=$ROOT/models
 TMP=mode=1777
 # UID:GID inside; empty: who we are.
 RUN_AS=
+# Not empty: pass by a running dev container that has drifted, unless it is asked for.
+AVOIDS_DRIFT=
 # NAME=VALUE for the command; nothing that is secret.
 VARIABLES=(--env HOME=/tmp)
+# What looks at our standard error is a person, although a pipe lies between.
+[ ! -t 2 ] || VARIABLES+=(--env PRESSBOX_TERMINAL=1)
 
 # mount SOURCE TARGET ro|rw: quoted as --mount has it (CSV), for paths with commas
 mount() {
@@ -76,7 +80,7 @@ enter() {
 	docker) [ -z "$PODMAN" ] || die "$EX_UNAVAILABLE" "there is podman, but no docker; leave --door away, or use --door podman" ;;
 	esac
 	require_image "$bootstrap"
-	if [ -z "$DOOR" ] && [ -z "$OUTSIDE" ] && running_dev_container; then
+	if [ -z "$DOOR" ] && [ -z "$OUTSIDE" ] && running_dev_container && not_drifted; then
 		DOOR=devcontainer
 	fi
 	if [ "$DOOR" = devcontainer ]; then
@@ -143,6 +147,17 @@ same_layers() {
 	ours=$("$ENGINE" image inspect --format '{{join .RootFS.Layers ","}}' "$TAGGED")
 	theirs=$("$ENGINE" image inspect --format '{{join .RootFS.Layers ","}}' "$1")
 	[ "${theirs#"$ours"}" != "$theirs" ]
+}
+
+# not_drifted: 0 if the running dev container is as it was built, or nobody minds
+not_drifted() {
+	local log status=0
+	[ -n "$AVOIDS_DRIFT" ] || return 0
+	log=$("$ENGINE" exec --user "$(user_inside)" --workdir "$INSIDE" "$CONTAINER" python -m pressbox doctor 2>&1) || status=$?
+	[ "$status" = 4 ] || return 0
+	say "the dev container has drifted; training in a fresh container:"
+	grep -E '^WRONG|^error' <<<"$log" >&2 || say "$log"
+	return 1
 }
 
 through_devcontainer() {

@@ -24,7 +24,7 @@ choose_base() {
 inputs_digest() {
 	(
 		cd "$ROOT"
-		cat .dockerignore .devcontainer/Dockerfile .devcontainer/tools.txt pyproject.toml poetry.lock \
+		cat .dockerignore .devcontainer/Dockerfile .devcontainer/tools.txt pressbox/passport.py pyproject.toml poetry.lock \
 			third_party/special_k/pyproject.toml third_party/special_k/*.py
 		if [ -n "$BASE_IMAGE" ]; then
 			"$ENGINE" image inspect --format '{{.Id}}' "$BASE_IMAGE" 2>/dev/null || printf '%s\n' "$BASE_IMAGE"
@@ -38,36 +38,51 @@ require_image() {
 	choose_base
 	TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
 	if "$ENGINE" image inspect "$TAGGED" >/dev/null 2>&1; then
+		name_image
 		return 0
 	fi
 	if [ -n "$1" ] && [ -z "$BASE_IMAGE" ] && ! pull_base; then
-		make_base
+		say "no registry gives debian:trixie-slim"
+		make_base "$LOCAL_BASE"
 		choose_base
 		TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
 	fi
-	build_image
+	build_image --tag "$IMAGE" --tag "$TAGGED"
+}
+
+# name_image: the image that is there is also the one called pressbox, whichever was built last
+name_image() {
+	local layers='{{join .RootFS.Layers ","}}'
+	[ "$("$ENGINE" image inspect --format "$layers" "$TAGGED")" = "$("$ENGINE" image inspect --format "$layers" "$IMAGE" 2>/dev/null)" ] ||
+		run "$ENGINE" tag "$TAGGED" "$IMAGE"
+}
+
+# default_base: what the Dockerfile names
+default_base() {
+	# shellcheck disable=SC2016 # the Dockerfile has it so, unexpanded
+	sed -n 's/^FROM ${BASE_IMAGE:-\(.*\)} AS base$/\1/p' "$ROOT/.devcontainer/Dockerfile"
 }
 
 pull_base() {
 	local base
-	# shellcheck disable=SC2016 # the Dockerfile has it so, unexpanded
-	base=$(sed -n 's/^FROM ${BASE_IMAGE:-\(.*\)} AS base$/\1/p' "$ROOT/.devcontainer/Dockerfile")
+	base=$(default_base)
 	"$ENGINE" image inspect "$base" >/dev/null 2>&1 || run "$ENGINE" pull --quiet "$base" 2>/dev/null
 }
 
-# make_base: a stand-in for debian:trixie-slim from Debian's signed archive, with this host's own
-# certificate authorities, which a network that intercepts TLS needs
+# make_base TAG [ARCHITECTURE]: a stand-in for debian:trixie-slim from Debian's signed archive, with
+# this host's own certificate authorities, which a network that intercepts TLS needs
 make_base() {
-	say "no registry gives debian:trixie-slim; making an equivalent base from Debian's archive"
+	local tag=$1 architecture=${2:-} folder
+	say "making an equivalent of debian:trixie-slim from Debian's archive"
 	if ! has mmdebstrap; then
 		require_apt mmdebstrap
 		apt_install mmdebstrap debian-archive-keyring
 	fi
 	[ -z "$DRY_RUN" ] || return 0
-	local folder
+	[ -n "$architecture" ] || architecture=$(dpkg --print-architecture)
 	folder=$(mktemp -d)
 	# shellcheck disable=SC2016 # $1 is the new root, for mmdebstrap's hook
-	if ! SOURCE_DATE_EPOCH=1764000000 mmdebstrap --variant=minbase --include=ca-certificates \
+	if ! SOURCE_DATE_EPOCH=1764000000 mmdebstrap --architectures="$architecture" --variant=minbase --include=ca-certificates \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
@@ -77,13 +92,23 @@ make_base() {
 		rm -rf "$folder"
 		die "$EX_FAILED" "making the base failed; its last lines are above"
 	fi
-	"$ENGINE" import "$folder/base.tar" "$LOCAL_BASE" >/dev/null
+	load_base "$tag" "$architecture" "$folder"
 	rm -rf "$folder"
 }
 
+# load_base TAG ARCHITECTURE FOLDER: make an image of FOLDER/base.tar. Its ID depends on nothing else;
+# `docker import` would add the date, and on Docker 20.10 calls every image the host's architecture.
+load_base() {
+	printf '{"architecture":"%s","os":"linux","config":{"Cmd":["bash"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}\n' \
+		"$2" "$(sha256 <"$3/base.tar")" >"$3/config.json"
+	printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":["base.tar"]}]\n' "$1" >"$3/manifest.json"
+	tar --create --directory "$3" manifest.json config.json base.tar | "$ENGINE" load >/dev/null
+}
+
+# build_image OPTION...: on the base that choose_base chose
 build_image() {
 	local command log
-	command=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" --tag "$IMAGE" --tag "$TAGGED")
+	command=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" "$@")
 	[ -z "$BASE_IMAGE" ] || command+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
 	if [ -n "$DRY_RUN" ] || [ -t 2 ]; then
 		run "${command[@]}" "$ROOT" || build_failed

@@ -38,6 +38,7 @@ last_line() {
 
 # one_error TEXT: standard error of the last `run --separate-stderr` ends in one error line with TEXT
 one_error() {
+	# shellcheck disable=SC2154 # bats sets stderr
 	[ "$(grep -c '^error: ' <<<"$stderr")" = 1 ]
 	[[ $(grep '^error: ' <<<"$stderr") == *"$1"*"; "* ]]
 	[[ $stderr != *Traceback* ]]

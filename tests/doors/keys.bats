@@ -14,6 +14,7 @@ setup_file() {
 	PASSPHRASE=$(echo "$KEYS"/*.passphrase)
 	PUBLIC=$(echo "$KEYS"/*.pub.asc)
 	FINGERPRINT=$("$CHECKOUT/scripts/keys.sh" trust "$PUBLIC" | cut -f 1)
+	"$CHECKOUT/scripts/doctor.sh" --accept >/dev/null
 }
 
 teardown_file() {

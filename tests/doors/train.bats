@@ -13,6 +13,7 @@ setup_file() {
 setup() {
 	cd "$CHECKOUT"
 	MODEL=$CHECKOUT/models/sports.tar.gz
+	rm -f "$CHECKOUT/models/sports.html"
 	cp "$BATS_FILE_TMPDIR/first.tar.gz" "$MODEL"
 }
 
