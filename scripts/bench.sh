@@ -10,9 +10,11 @@ standard output. Times are medians in seconds.
 
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
   --cold           build without any cache too; empties the engine's caches of downloads
-  --large          seal and open a model of 256 MiB too; takes minutes
+  --large          seal and open a model of 256 MiB and train on 100,000 texts too; takes minutes
   --runs N         how often each thing is done (default: 5; builds once)
   --help           print this
+
+PRESSBOX_REAL_DATA names a folder with real data, to train on that beside scikit-learn's defaults.
 
 example: scripts/bench.sh --cold >bench.json
 USAGE
@@ -39,6 +41,11 @@ row() {
 	printf '%-34s %10s %s\n' "$1" "$2" "$3" >&2
 }
 
+# median: of the numbers on standard input
+median() {
+	sort -n | awk '{ t[NR] = $1 } END { printf "%.2f", t[int((NR + 1) / 2)] }'
+}
+
 # measure NAME RUNS COMMAND...: the median of its wall-clock times
 measure() {
 	local name=$1 count=$2 run start log times=''
@@ -53,7 +60,7 @@ measure() {
 		times+=$((${EPOCHREALTIME/[.,]/} - start))$'\n'
 	done
 	rm -f "$log"
-	row "$name" "$(printf %s "$times" | sort -n | awk '{ t[NR] = $1 } END { printf "%.2f", t[int((NR + 1) / 2)] / 1e6 }')" s
+	row "$name" "$(printf %s "$times" | awk '{ print $1 / 1e6 }' | median)" s
 }
 
 inside_container && die "$EX_USAGE" "the bench runs on the host, where the engine is"
@@ -84,12 +91,44 @@ within() {
 }
 measure "docker exec of nothing" "$runs" within true
 measure "train.py" "$runs" within python train.py models/bench.tar.gz
+measure "train.py --no-page" "$runs" within python train.py models/bench.tar.gz --no-page
 measure "python -m pressbox verify" "$runs" within python -m pressbox verify models/bench.tar.gz
 measure "python -m pressbox predict" "$runs" within python -m pressbox predict models/bench.tar.gz "a text"
+row "predict 10,000 lines" "$(within python -c "
+import itertools, subprocess, sys, time
+from pressbox.corpus import load_corpus
+texts = itertools.cycle(' '.join(text.split()) for text, _ in load_corpus().train)
+lines = '\\n'.join(itertools.islice(texts, 10_000)).encode()
+start = time.perf_counter()
+command = [sys.executable, '-m', 'pressbox', 'predict', 'models/bench.tar.gz']
+answers = subprocess.run(command, input=lines, capture_output=True, check=True).stdout
+assert answers.count(b'\\n') == 10_000
+print(10_000 / (time.perf_counter() - start))" | median)" "texts/s"
 measure "import pressbox" "$runs" within python -c 'import pressbox'
+# timed ARGUMENT: seconds that the check of the environment takes, Python's start left out
+timed() {
+	within python -c "
+import time
+from pressbox import environment
+start = time.perf_counter()
+environment.current(deep=$1)
+print(time.perf_counter() - start)"
+}
+row "check of the passport" "$(for ((run = 0; run < runs; run++)); do timed False; done | median)" s
+row "deep check" "$(timed True | median)" s
+
+# training: in a container of its own, which may see folders outside of the checkout
+training() {
+	if [ -n "${PRESSBOX_REAL_DATA:-}" ]; then
+		let_in "$(resolved "$PRESSBOX_REAL_DATA")" ro
+		VARIABLES+=(--env "PRESSBOX_REAL_DATA=$SEEN_AS")
+	fi
+	choose_door docker
+	enter "$bootstrap" python scripts/lib/bench_training.py "${large:---small}"
+}
 
 while IFS=$'\t' read -r name value unit; do
 	row "$name" "$value" "$unit"
-done < <(within python scripts/lib/bench_opening.py models/bench.tar.gz "${large:---small}")
+done < <(within python scripts/lib/bench_opening.py models/bench.tar.gz "${large:---small}" && training)
 
 printf '[\n  %s\n]\n' "$(printf '%s' "${rows[0]}" && printf ',\n  %s' "${rows[@]:1}")"
