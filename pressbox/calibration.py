@@ -4,11 +4,13 @@ Both are learned inside the training part, from texts that the scoring model has
 taken from fixed values, so that they are the same on every machine. docs/model.md has the figures.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from pressbox import features
 
@@ -33,14 +35,15 @@ class Calibration:
     threshold: float = THRESHOLDS[0]
 
 
-def calibrate(texts, labels, vectorizer, estimator) -> Calibration | None:
+def calibrate(counts, labels, vectorizer, estimator) -> Calibration | None:
     """Learn how sure a model may be that is fitted on these texts; None if they are too few.
 
-    texts, labels: sequences (n_texts,), in an order that depends on their contents alone. The
-    vectorizer and the estimator are not touched.
+    counts: what ``features.counted`` makes of the texts, sparse (n_texts, n_terms). labels: a
+    sequence (n_texts,). Their order depends on their contents alone. The vectorizer and the
+    estimator are not touched.
     """
     try:
-        scores, truth = out_of_fold(texts, labels, vectorizer, estimator)
+        scores, truth = out_of_fold(counts, labels, vectorizer, estimator)
     except ValueError:
         # A part of them has no terms, or one label alone.
         return None
@@ -48,29 +51,37 @@ def calibrate(texts, labels, vectorizer, estimator) -> Calibration | None:
     return Calibration(degree, threshold(log_softmax(scores / degree, axis=1), truth))
 
 
-def out_of_fold(texts, labels, vectorizer, estimator):
+def out_of_fold(counts, labels, vectorizer, estimator):
     """Scores of texts by models that have not seen them, and the columns of their true labels.
 
     Returns (m, n_labels) and (m,): m is n_texts, or the size of one fold of a large corpus.
     """
-    some = slice(None, None, -(-len(texts) // ENOUGH))
-    texts, labels = np.array(texts[some], dtype=object), np.array(labels[some])
+    some = slice(None, None, -(-len(labels) // ENOUGH))
+    counts, labels = counts[some], np.array(labels[some])
     names, truth = np.unique(labels, return_inverse=True)
-    folds = max(FOLDS, len(texts) // LARGEST)
+    folds = max(FOLDS, len(labels) // LARGEST)
     # Dealt like cards, label by label: each fold gets its share of each.
-    fold = np.empty(len(texts), dtype=int)
-    fold[np.argsort(truth, kind="stable")] = np.arange(len(texts)) % folds
+    fold = np.empty(len(labels), dtype=int)
+    fold[np.argsort(truth, kind="stable")] = np.arange(len(labels)) % folds
     scores, columns = [], []
     for number in range(FOLDS if folds == FOLDS else 1):
         seen, unseen = fold != number, fold == number
-        words, model = clone(vectorizer), clone(estimator).set_params(tol=TOLERANCE)
-        model.fit(features.tfidf(words, texts[seen].tolist()), labels[seen])
+        known, unknown = features.weighted_apart(vectorizer, counts[seen], counts[unseen])
+        model = _fitted(estimator, known, labels[seen])
         if len(model.classes_) < len(names):
             raise ValueError("a label is in one fold alone")
-        found = model.decision_function(words.transform(texts[unseen]))
+        found = model.decision_function(unknown)
         scores.append(np.column_stack([np.zeros_like(found), found]) if found.ndim == 1 else found)
         columns.append(truth[unseen])
     return np.concatenate(scores), np.concatenate(columns)
+
+
+def _fitted(estimator, matrix, labels):
+    model = clone(estimator).set_params(tol=TOLERANCE)
+    with warnings.catch_warnings():
+        # Whether the model itself converges is asked of its own fit.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(matrix, labels)
 
 
 def temperature(scores, truth) -> float:

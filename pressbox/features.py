@@ -27,15 +27,18 @@ def tfidf(vectorizer: TfidfVectorizer, texts):
     the first in the alphabet stay; the vectorizer leaves them to a sort that differs with the CPU.
     texts: a sequence of strings. Raises ValueError as the vectorizer does.
     """
+    return weighted(vectorizer, counted(vectorizer, texts))
+
+
+def counted(vectorizer: TfidfVectorizer, texts):
+    """The first half of ``tfidf``: how often each term is in each text, and the vocabulary."""
     if vectorizer.vocabulary is not None:
-        return vectorizer.fit_transform(texts)
+        return CountVectorizer.fit_transform(vectorizer, texts).astype(np.float64)
     parameters = vectorizer.get_params()
     # scikit-learn checks the parameters, before anything depends on them.
     counter = {name: parameters[name] for name in CountVectorizer().get_params()}
     CountVectorizer(**{**counter, "vocabulary": ["a"]}).fit(["a"])
-    least, most = (_texts(parameters[name], len(texts)) for name in ("min_df", "max_df"))
-    if most < least:
-        raise ValueError("max_df corresponds to < documents than min_df")
+    least, most = _bounds(vectorizer, len(texts))
 
     terms, counts = _counted(_analyzer(vectorizer, texts, least), texts)
     if vectorizer.binary:
@@ -44,15 +47,42 @@ def tfidf(vectorizer: TfidfVectorizer, texts):
     # Each step lets go of what the one before it made: these are the largest arrays of a training.
     counts = counts if len(kept) == len(terms) else counts[:, np.sort(kept)]
     vectorizer.vocabulary_ = {terms[number]: place for place, number in enumerate(kept)}
-    counts = _in_order(counts, kept)
-    names = TfidfTransformer().get_params()
-    weighting = TfidfTransformer(**{name: parameters[name] for name in names}).fit(counts)
+    return _in_order(counts, kept)
+
+
+def weighted(vectorizer: TfidfVectorizer, counts):
+    """The other half: the counts, overwritten with the weights, and the vectorizer's ``idf_``."""
+    weighting = _weighting(vectorizer).fit(counts)
     vectorizer.idf_ = weighting.idf_
     return weighting.transform(counts, copy=False)
 
 
-def _texts(share, count):
-    return share if isinstance(share, Integral) else share * count
+def weighted_apart(vectorizer: TfidfVectorizer, seen, unseen):
+    """Weights for the counts of some texts, and for those of others that nothing is learned from.
+
+    The terms are those that are frequent enough in the seen ones. Raises ValueError if none is.
+    """
+    if vectorizer.vocabulary is None:
+        columns = _frequent(seen, *_bounds(vectorizer, seen.shape[0]))
+        seen, unseen = seen[:, columns], unseen[:, columns]
+    weighting = _weighting(vectorizer).fit(seen)
+    return weighting.transform(seen), weighting.transform(unseen)
+
+
+def _weighting(vectorizer):
+    parameters = vectorizer.get_params()
+    return TfidfTransformer(**{name: parameters[name] for name in TfidfTransformer().get_params()})
+
+
+def _bounds(vectorizer, count):
+    """In how many of so many texts a term has to be, and may be."""
+    least, most = (
+        share if isinstance(share, Integral) else share * count
+        for share in (vectorizer.min_df, vectorizer.max_df)
+    )
+    if most < least:
+        raise ValueError("max_df corresponds to < documents than min_df")
+    return least, most
 
 
 def _analyzer(vectorizer, texts, least):
@@ -99,12 +129,16 @@ def _counted(analyze, texts):
 
 def _kept(terms, counts, least, most, max_features):
     """The numbers of the terms that stay, in the alphabet's order."""
-    frequency = np.bincount(counts.indices, minlength=len(terms))
-    stay = np.flatnonzero((frequency >= least) & (frequency <= most)).tolist()
-    stay.sort(key=terms.__getitem__)
+    stay = sorted(_frequent(counts, least, most), key=terms.__getitem__)
     if max_features is not None and len(stay) > max_features:
         totals = counts.sum(axis=0)[stay]
         stay = np.array(stay)[np.sort(np.argsort(-totals, kind="stable")[:max_features])].tolist()
+    return stay
+
+
+def _frequent(counts, least, most):
+    frequency = np.bincount(counts.indices, minlength=counts.shape[1])
+    stay = np.flatnonzero((frequency >= least) & (frequency <= most)).tolist()
     if not stay:
         raise ValueError("no terms remain; try a lower min_df or a higher max_df")
     return stay

@@ -49,11 +49,14 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
     # In any other order the sums would differ in their last bits. Sorted rows take no time.
     texts, labels = zip(*sorted(rows), strict=True)
     try:
-        matrix = features.tfidf(vectorizer, texts)
+        counts = features.counted(vectorizer, texts)
     except ValueError as error:
         raise PressboxError(
             f"the texts hold nothing to learn from ({error})", "check the source"
         ) from error
+    calibration = calibrate(counts, labels, vectorizer, estimator)
+    # The counts turn into it: there is memory for one of them.
+    matrix = features.weighted(vectorizer, counts)
     _fit(estimator, matrix, labels)
     nearness = optimum.polish(estimator, matrix, labels)
     # "not", because NaN is no less than anything.
@@ -61,9 +64,9 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
         raise PressboxError(
             f"the fit stays {nearness.gradient:.0e} away from its optimum", "lower C in train.py"
         )
-    # The memory is needed again.
-    del matrix
-    chances = _calibration(texts, labels, vectorizer, estimator)
+    if not calibration:
+        note("too few texts to learn how sure the model may be; probabilities are as fitted")
+    chances = calibration or Calibration()
     parameters |= {"temperature": chances.temperature, "threshold": chances.threshold}
     estimator.coef_ = estimator.coef_ / chances.temperature
     estimator.intercept_ = estimator.intercept_ / chances.temperature
@@ -113,13 +116,6 @@ def _fit(estimator, matrix, labels) -> None:
             raise UsageError(
                 f"scikit-learn refuses the estimator ({error})", "change it in train.py"
             ) from error
-
-
-def _calibration(texts, labels, vectorizer, estimator) -> Calibration:
-    found = calibrate(texts, labels, vectorizer, estimator)
-    if not found:
-        note("too few texts to learn how sure the model may be; probabilities are as fitted")
-    return found or Calibration()
 
 
 def _canonical(vectorizer, estimator, parameters) -> SportClassifier:

@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from pressbox import corpus
+from pressbox import corpus, features
 from pressbox.calibration import out_of_fold, temperature, threshold
 from pressbox.errors import Parser, note, reporting
 
@@ -225,7 +225,9 @@ def calibrate(source, splits):
     kept = {target: [] for target in (0.9, 0.95)}
     degrees = []
     for (seen, _), found, truth in zip(splits, trial.found, trial.truth, strict=True):
-        inner = out_of_fold(source.texts[seen], source.labels[seen], *CANDIDATES[CHOSEN])
+        vectorizer, estimator = map(clone, CANDIDATES[CHOSEN])
+        counts = features.counted(vectorizer, source.texts[seen])
+        inner = out_of_fold(counts, source.labels[seen], vectorizer, estimator)
         degree = temperature(*inner)
         degrees.append(degree)
         ways["raw"].append(found)

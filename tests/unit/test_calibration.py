@@ -6,7 +6,7 @@ from conftest import WORDS, solver
 from scipy.special import log_softmax, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from pressbox import calibration, training
+from pressbox import calibration, features, training
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,16 @@ def test_a_model_that_is_never_right_is_unsure_of_almost_all():
     assert calibration.threshold(chances, np.ones(10, int)) == calibration.THRESHOLDS[-1]
 
 
+def out_of_fold(texts, labels, vectorizer):
+    counts = features.counted(vectorizer, texts)
+    return calibration.out_of_fold(counts, labels, vectorizer, solver())
+
+
 def test_no_text_is_scored_by_a_model_that_has_seen_it():
     texts = [f"{label} only{label}{number}" for label in "ab" for number in range(9)]
     labels = [text[0] for text in texts]
     vectorizer = TfidfVectorizer(analyzer=lambda text: [text.split()[-1], "common"])
-    scores, truth = calibration.out_of_fold(texts, labels, vectorizer, solver())
+    scores, truth = out_of_fold(texts, labels, vectorizer)
     # What tells the texts apart is unknown to the model, so it says the same of each in a fold.
     assert all(len(set(scores[start : start + 6, 1].round(6))) == 1 for start in (0, 6, 12))
     assert len(truth) == 18
@@ -59,7 +64,7 @@ def test_no_text_is_scored_by_a_model_that_has_seen_it():
 def test_of_a_large_corpus_one_fold_is_scored(monkeypatch, rows):
     monkeypatch.setattr(calibration, "LARGEST", 5)
     texts, labels = zip(*rows, strict=True)
-    scores, truth = calibration.out_of_fold(texts, labels, TfidfVectorizer(), solver())
+    scores, truth = out_of_fold(texts, labels, TfidfVectorizer())
     assert scores.shape == (5, 3)
     assert len(truth) == 5
 
@@ -67,7 +72,7 @@ def test_of_a_large_corpus_one_fold_is_scored(monkeypatch, rows):
 def test_of_a_very_large_corpus_a_part_is_looked_at(monkeypatch, rows):
     monkeypatch.setattr(calibration, "ENOUGH", 15)
     texts, labels = zip(*rows, strict=True)
-    _, truth = calibration.out_of_fold(texts, labels, TfidfVectorizer(), solver())
+    _, truth = out_of_fold(texts, labels, TfidfVectorizer())
     assert len(truth) == 15
 
 

@@ -69,6 +69,16 @@ def test_a_vocabulary_that_is_given_is_kept(texts, many):
     assert_same(TfidfVectorizer(**chosen), TfidfVectorizer(**chosen), texts)
 
 
+@pytest.mark.parametrize("parameters", PARAMETERS[:2], ids=str)
+def test_of_texts_apart_terms_and_weights_are_those_of_the_seen_ones(parameters, texts, many):
+    counts = features.counted(TfidfVectorizer(**parameters), texts)
+    found = features.weighted_apart(TfidfVectorizer(**parameters), counts[:300], counts[300:])
+    theirs = TfidfVectorizer(**parameters)
+    expected = theirs.fit_transform(texts[:300]), theirs.transform(texts[300:])
+    for one, other in zip(found, expected, strict=True):
+        assert abs(one - other).max() < 1e-15
+
+
 def test_rare_terms_are_not_even_remembered(texts, monkeypatch):
     monkeypatch.setattr(features, "MANY", 1)
     seen, counted = [], features._counted
