@@ -38,7 +38,7 @@ rows=()
 # row NAME VALUE UNIT
 row() {
 	rows+=("{\"name\": \"$1\", \"value\": $2, \"unit\": \"$3\"}")
-	printf '%-34s %10s %s\n' "$1" "$2" "$3" >&2
+	printf '%-58s %10s %s\n' "$1" "$2" "$3" >&2
 }
 
 # median: of the numbers on standard input
