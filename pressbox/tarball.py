@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from unittest import mock
 
 from pressbox import archive, keys
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, checkpoint
@@ -298,10 +297,7 @@ def _signed(model, key: SigningKey) -> bytes:
     mode = gpg.constants.PINENTRY_MODE_LOOPBACK
     if key.agent:
         mode = gpg.constants.PINENTRY_MODE_DEFAULT
-    with (
-        keys.signing_home(key) as (home, fingerprint),
-        mock.patch.object(gpg.constants, "PINENTRY_MODE_LOOPBACK", mode),
-    ):
+    with keys.signing_home(key) as (home, fingerprint), _pinentry(mode):
         try:
             # special_k empties the model it saves: it gets a copy. It refuses an empty passphrase:
             # a key that has none never asks for this one.
@@ -316,6 +312,19 @@ def _signed(model, key: SigningKey) -> bytes:
                 "check the signing key, its passphrase and its expiry",
             ) from error
     return stream.getvalue()
+
+
+@contextlib.contextmanager
+def _pinentry(mode: int) -> Iterator[None]:
+    """Let special_k find this mode where it looks for the loopback."""
+    import gpg
+
+    kept = gpg.constants.PINENTRY_MODE_LOOPBACK
+    gpg.constants.PINENTRY_MODE_LOOPBACK = mode
+    try:
+        yield
+    finally:
+        gpg.constants.PINENTRY_MODE_LOOPBACK = kept
 
 
 @contextlib.contextmanager
