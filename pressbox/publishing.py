@@ -109,6 +109,10 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 
 def _import_training() -> None:
+    import gpg
+
+    # The first one looks for GnuPG, in copies of this process: while it is small, that is fast.
+    gpg.Context()
     import pressbox.training  # noqa: F401
 
 
