@@ -35,7 +35,7 @@ def train(arguments: argparse.Namespace) -> None:
     vectorizer = TfidfVectorizer(
         sublinear_tf=True, ngram_range=(1, 2), min_df=2, stop_words="english"
     )
-    estimator = LogisticRegression(C=30, tol=0.01)
+    estimator = LogisticRegression(C=30, tol=0.1)
 
     model = fit(data.train, vectorizer, estimator)
     note(f"{len(model.vocabulary)} terms, {len(model.labels)} labels")
