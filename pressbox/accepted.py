@@ -13,6 +13,7 @@ from pathlib import Path
 from pressbox import ROOT, passport
 from pressbox.environment import UNKNOWN, Environment, differences, shortened
 from pressbox.errors import Drifted, PressboxError
+from pressbox.files import beside
 
 LOCK = ROOT / ".devcontainer" / "environment.lock"
 VERSION = 1
@@ -131,10 +132,9 @@ def _write(lock: dict[str, Accepted], path: Path) -> None:
         },
     }
     text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-    fresh = path.with_name(f".{path.name}.new")
     try:
-        fresh.write_text(text)
-        fresh.replace(path)
+        with beside(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise PressboxError(
             f"{path} cannot be written ({error.strerror})", "check the modes of .devcontainer"

@@ -15,6 +15,7 @@ from pressbox import accepted, environment, provenance, signing, tarball
 from pressbox.corpus import Corpus
 from pressbox.environment import Environment
 from pressbox.errors import NotTrusted, PressboxError, UsageError, note
+from pressbox.files import beside
 from pressbox.keys import SigningKey
 from pressbox.provenance import resources
 from pressbox.tarball import SUFFIX, Verified
@@ -173,7 +174,7 @@ def write_page(model: Verified, path: Path) -> None:
         byproduct(model, "replaced"),
     )
     try:
-        with tarball.beside(path) as file:
+        with beside(path) as file:
             file.write(content.encode())
     except OSError as error:
         raise PressboxError(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pressbox import ROOT
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
+from pressbox.files import beside
 from pressbox.keys import GNUPG, Key, describe_keys, gnupg_home, list_keys, run_gpg
 
 DEMO = "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4"
@@ -193,10 +194,9 @@ def _write_json(path: Path, value: dict) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.new")
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        with beside(path) as file:
+            file.write(content)
     except OSError as error:
         raise PressboxError(
             f"{path} cannot be written ({error.strerror})", "see that the folder is yours"
