@@ -23,6 +23,8 @@ PATIENCE = 20  # seconds; GnuPG answers in milliseconds, or hangs
 # What special_k accepts, as GnuPG numbers them (RFC 9580, 9.5): SHA-256, 384, 512 and 224.
 HASHES = {"8", "9", "10", "11"}
 CLEAR_TEXT = "01"
+# gpg starts an agent to ask whether it has a secret key, even to verify.
+AGENT, WITHOUT_AGENT = "gpg-agent.conf", "--no-autostart"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
     command += ["--no-auto-check-trustdb", "--no-auto-key-retrieve", "--disable-dirmngr"]
     # Whoever cuts the self-signature off a key cuts off its expiry and its usage.
     command += ["--no-allow-non-selfsigned-uid"]
+    if not Path(home, AGENT).exists():
+        command.append(WITHOUT_AGENT)
     try:
         return subprocess.run(
             [*command, *arguments], input=stdin, capture_output=True, timeout=PATIENCE
@@ -66,15 +70,19 @@ def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
 
 
 @contextlib.contextmanager
-def gnupg_home(configuration: str = "") -> Iterator[str]:
+def gnupg_home(agent: str | None = None) -> Iterator[str]:
     """Yield the path of an empty home; end its agent, if it has one, and remove it afterwards.
 
-    ``configuration`` is for the agent.
+    agent: its configuration; None for a home without secret keys, where none is started.
     """
     place = MEMORY if os.access(MEMORY, os.W_OK) else None
     try:
         folder = tempfile.TemporaryDirectory("", "pressbox-", place, ignore_cleanup_errors=True)
-        Path(folder.name, "gpg-agent.conf").write_text(configuration)
+        if agent is None:
+            # For special_k, which does not pass options on.
+            Path(folder.name, "gpg.conf").write_text(WITHOUT_AGENT.removeprefix("--"))
+        else:
+            Path(folder.name, AGENT).write_text(agent)
     except OSError as error:
         raise PressboxError(
             f"there is no room for a GnuPG home ({error.strerror})",

@@ -257,7 +257,7 @@ def new_key(user_id: str, out: Path, days: int, root: Path = ROOT) -> NewKey:
     if days < 1:
         raise UsageError("a key has to be valid for a day at least", "give --days 365")
     passphrase = secrets.token_urlsafe(24)
-    with gnupg_home() as home:
+    with gnupg_home("") as home:
         unlock = ["--pinentry-mode", "loopback", "--passphrase-file", f"{home}/passphrase"]
         Path(home, "passphrase").write_text(passphrase)
         done = run_gpg(
