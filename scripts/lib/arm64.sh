@@ -59,7 +59,7 @@ require_arm64_image() {
 	fi
 	TAGGED=$IMAGE:arm64-$(inputs_digest | cut -c 1-12)
 	if ! "$ENGINE" image inspect "$TAGGED" >/dev/null 2>&1; then
-		say "under QEMU, the image takes half an hour"
+		say "under QEMU, the image takes 20 minutes or more"
 		build_image --platform linux/arm64 --tag "$TAGGED"
 	fi
 }
