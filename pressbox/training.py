@@ -50,13 +50,13 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
     texts, labels = zip(*sorted(rows), strict=True)
     try:
         counts = features.counted(vectorizer, texts)
+        calibration = calibrate(counts, labels, vectorizer, estimator)
+        # The counts turn into it: there is memory for one of them.
+        matrix = features.weighted(vectorizer, counts)
     except ValueError as error:
         raise PressboxError(
             f"the texts hold nothing to learn from ({error})", "check the source"
         ) from error
-    calibration = calibrate(counts, labels, vectorizer, estimator)
-    # The counts turn into it: there is memory for one of them.
-    matrix = features.weighted(vectorizer, counts)
     _fit(estimator, matrix, labels)
     nearness = optimum.polish(estimator, matrix, labels)
     # "not", because NaN is no less than anything.

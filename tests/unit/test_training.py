@@ -184,6 +184,12 @@ def test_probabilities_are_those_of_scikit_learn(labels, rows):
     assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
 
 
+@pytest.mark.parametrize("parameters", [{"norm": "l3"}, {"min_df": -1}], ids=str)
+def test_what_the_vectorizer_refuses_is_an_error_for_people(parameters, rows):
+    with pytest.raises(PressboxError, match=next(iter(parameters))):
+        training.fit(rows, TfidfVectorizer(**parameters), solver())
+
+
 def test_texts_of_stop_characters_alone_cannot_be_trained_on(fit):
     with pytest.raises(PressboxError, match="nothing to learn from"):
         fit([(". , !", "a"), ("? ; a", "b")] * 3)
