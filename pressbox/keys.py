@@ -1,8 +1,8 @@
 """GnuPG homes: one to sign in, one to verify in. Each lives as long as one ``with`` block.
 
 A home is a folder of mode 0700 with a short path (GnuPG's socket needs it), in memory where the
-system has such a place. It holds the keys it is given, reads no configuration, and its agent ends
-with it.
+system has such a place. It holds the keys it is given, reads no configuration but its own, and its
+agent ends with it.
 """
 
 import contextlib
