@@ -1,17 +1,24 @@
 """GnuPG homes: one to sign in, one to verify in. Each lives as long as one ``with`` block.
 
 A home is a folder of mode 0700 with a short path (GnuPG's socket needs it), in memory where the
-system has such a place. It holds the keys it is given, reads no configuration but its own, and its
-agent ends with it.
+system has such a place. It holds the keys it is given and reads no configuration but its own. One
+with a secret key ends, and its agent does, with the block or with this process. Nothing in the
+caller's environment says where GnuPG is or how it runs.
 """
 
 import contextlib
+import functools
+import itertools
+import math
 import os
+import re
+import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pressbox import ROOT
@@ -20,6 +27,9 @@ from pressbox.errors import NotTrusted, PressboxError, Reason
 GNUPG = ROOT / "gnupg"
 MEMORY = Path("/dev/shm")  # noqa: S108 - the homes in it are 0700 and have random names
 PATIENCE = 20  # seconds; GnuPG answers in milliseconds, or hangs
+# Where programs are; in the image, and on Debian, all of them are in the first of these.
+PLACES = "/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin"
+VARIABLES = {"PATH": PLACES, "LC_ALL": "C.UTF-8"}
 # What special_k accepts, as GnuPG numbers them (RFC 9580, 9.5): SHA-256, 384, 512 and 224.
 HASHES = {"8", "9", "10", "11"}
 CLEAR_TEXT = "01"
@@ -30,6 +40,13 @@ AGENT, WITHOUT_AGENT = "gpg-agent.conf", "--no-autostart"
 @dataclass(frozen=True)
 class Key:
     """A public key as GnuPG describes it. Times are seconds since 1970; ``expires`` may be None."""
+# Its standard input ends with the block that a home is for, or with this process: kill -9 leaves
+# neither an agent nor a home behind. The agent that a home points to elsewhere is not its own.
+KEEPER = """
+read -r _
+[ ! -S "$2/S.gpg-agent" ] || "$1" --homedir "$2" --kill gpg-agent
+rm -rf -- "$2"
+"""
 
     fingerprint: str
     user_id: str
@@ -46,25 +63,72 @@ class SigningKey:
     owns the agent is asked for whatever it takes.
     """
 
-    armoured: bytes
-    passphrase: str = ""
+    armoured: bytes = field(repr=False)
+    passphrase: str = field(default="", repr=False)
     agent: str = ""
 
 
 def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
     """Run gpg in the home, reading no configuration; the completed process, whatever its status."""
-    command = ["gpg", "--homedir", home, "--no-options", "--batch", "--no-tty", "--status-fd", "2"]
-    command += ["--no-auto-check-trustdb", "--no-auto-key-retrieve", "--disable-dirmngr"]
+    command = [program("gpg"), "--homedir", home, "--no-options", "--batch", "--no-tty"]
+    command += ["--status-fd", "2", "--no-auto-check-trustdb", "--no-auto-key-retrieve"]
     # Whoever cuts the self-signature off a key cuts off its expiry and its usage.
-    command += ["--no-allow-non-selfsigned-uid"]
+    command += ["--disable-dirmngr", "--no-allow-non-selfsigned-uid"]
     if not Path(home, AGENT).exists():
         command.append(WITHOUT_AGENT)
     try:
         return subprocess.run(
-            [*command, *arguments], input=stdin, capture_output=True, timeout=PATIENCE
+    @property
+    def remedy(self) -> str:
+        """What to do if it does not sign."""
+        if self.agent:
+            return (
+                "so that its agent can ask for the passphrase, set GPG_TTY=$(tty) in a terminal"
+                " and say so: gpg-connect-agent updatestartuptty /bye"
+            )
+        return "check the signing key, its passphrase and its expiry"
+
+    def __reduce__(self):
+        raise TypeError("a signing key is not pickled")
+
+
+@functools.cache
+def program(name: str) -> str:
+    """The full path of one of GnuPG's programs, whatever PATH says."""
+    found = shutil.which(name, path=PLACES)
+    if not found:
+        raise PressboxError("GnuPG is not installed", "install it (Debian: gnupg)")
+    return found
+
+
+_changing_path = threading.Lock()
+
+
+@functools.cache
+def gpgme():
+    """The module gpg, once it has found GnuPG in the same places.
+
+    The first context asks the gpgconf on PATH where GnuPG is, and the others believe the first.
+    """
+    # Else it writes down whatever passes, passphrases too.
+    os.environ.pop("GPGME_DEBUG", None)
+    import gpg
+
+    with _changing_path:
+        kept = os.environ.get("PATH", PLACES)
+        os.environ["PATH"] = PLACES
+        try:
+            gpg.Context()
+        finally:
+            os.environ["PATH"] = kept
+    return gpg
+
+            [*command, *arguments],
+            input=stdin,
+            env=VARIABLES,
+            capture_output=True,
+            timeout=PATIENCE,
         )
-    except FileNotFoundError as error:
-        raise PressboxError("GnuPG is not installed", "install it (Debian: gnupg)") from error
     except subprocess.TimeoutExpired as error:
         raise PressboxError(f"GnuPG gave no answer within {PATIENCE} s", "try again") from error
 
@@ -73,7 +137,8 @@ def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
 def gnupg_home(agent: str | None = None) -> Iterator[str]:
     """Yield the path of an empty home; end its agent, if it has one, and remove it afterwards.
 
-    agent: its configuration; None for a home without secret keys, where none is started.
+    agent: its configuration; None for a home without secret keys, where none is started, and which
+    kill -9 may leave behind.
     """
     place = MEMORY if os.access(MEMORY, os.W_OK) else None
     try:
@@ -88,16 +153,22 @@ def gnupg_home(agent: str | None = None) -> Iterator[str]:
             f"there is no room for a GnuPG home ({error.strerror})",
             f"free some space in {place or tempfile.gettempdir()}",
         ) from error
-    with folder as home:
-        try:
-            yield home
-        finally:
-            if Path(home, "S.gpg-agent").is_socket():
-                subprocess.run(
-                    ["gpgconf", "--homedir", home, "--kill", "gpg-agent"],
-                    check=False,
-                    capture_output=True,
-                )
+    with folder as home, contextlib.nullcontext() if agent is None else _keeper(home):
+        yield home
+
+
+def _keeper(home: str) -> subprocess.Popen:
+    keeper = [program("sh"), "-c", KEEPER, "keeper", program("gpgconf"), home]
+    return subprocess.Popen(
+        keeper,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=VARIABLES,
+        cwd="/",
+        # Ctrl-C in a terminal is for us.
+        start_new_session=True,
+    )
 
 
 def describe_keys(armoured: bytes) -> list[Key]:
@@ -131,7 +202,7 @@ def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
     """Yield the path of a home that can sign with the key, and the key's fingerprint."""
     # Unlocking a key, the agent protects its copy anew, and spends a second on making guesses at
     # the passphrase slow. This copy is gone before anybody could start guessing.
-    with gnupg_home("s2k-count 65536\n") as home:
+    with gnupg_home(None if key.agent else "s2k-count 65536\n") as home:
         if key.agent:
             # GnuPG follows such a file to the socket (libassuan's redirection).
             Path(home, "S.gpg-agent").write_text(f"%Assuan%\nsocket={key.agent}\n")

@@ -16,7 +16,7 @@ from pressbox.corpus import Corpus
 from pressbox.environment import Environment
 from pressbox.errors import NotTrusted, PressboxError, UsageError, note
 from pressbox.files import beside
-from pressbox.keys import SigningKey
+from pressbox.keys import SigningKey, gpgme
 from pressbox.provenance import resources
 from pressbox.tarball import SUFFIX, Verified
 
@@ -110,10 +110,8 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 
 def _import_training() -> None:
-    import gpg
-
-    # The first one looks for GnuPG, in copies of this process: while it is small, that is fast.
-    gpg.Context()
+    # It looks for GnuPG in copies of this process: while it is small, that is fast.
+    gpgme()
     import pressbox.training  # noqa: F401
 
 

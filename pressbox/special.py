@@ -9,6 +9,7 @@ import types
 from collections.abc import Iterator
 
 from pressbox import passport
+from pressbox.keys import gpgme
 
 PIP = "pip._internal.operations"
 
@@ -19,6 +20,7 @@ def _freeze() -> Iterator[str]:
 
 
 def _imported():
+    gpgme()
     before = sys.modules.get(PIP)
     sys.modules[PIP] = types.SimpleNamespace(freeze=types.SimpleNamespace(freeze=_freeze))
     try:

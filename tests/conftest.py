@@ -195,6 +195,25 @@ def checkout(tmp_path):
     return folder
 
 
+@pytest.fixture
+def in_memory():
+    """Make a program of a script, where no file in /tmp may be run; its path."""
+    holders = []
+
+    def in_memory(script):
+        program = os.memfd_create("program", 0)
+        os.fchmod(program, 0o755)
+        os.write(program, script.encode())
+        holders.append(subprocess.Popen(["/usr/bin/sleep", "600"], pass_fds=[program]))
+        os.close(program)
+        return Path(f"/proc/{holders[-1].pid}/fd/{program}")
+
+    yield in_memory
+    for holder in holders:
+        with holder:
+            holder.kill()
+
+
 @dataclass(frozen=True)
 class ThrowAwayKey:
     signing: keys.SigningKey

@@ -4,6 +4,10 @@ The other models of a state open: each refusal stands beside one that is like it
 """
 
 import json
+import os
+import resource
+import shutil
+import signal
 import subprocess
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -11,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import special_k
-from conftest import trust
+from conftest import python, trust
 from hostile import (
     DEMO,
     PASSPHRASE,
@@ -319,6 +323,78 @@ def test_a_new_key_is_private_is_valid_for_a_year_and_signs_what_opens(new, fold
         timedelta(days=364)
         < datetime.fromtimestamp(key.expires, UTC) - datetime.now(UTC)
         <= timedelta(days=365)
+LIAR = """#!/bin/bash
+echo "$0" "$@" >>"${0%/*}/asked"
+case "${0##*/} $*" in
+"gpg "*--decrypt*)
+	echo "[GNUPG:] NEWSIG
+[GNUPG:] GOODSIG x x
+[GNUPG:] VALIDSIG x x $(date +%s) 0 4 0 22 8 01 FINGERPRINT" >&2
+	grep '^{'
+	;;
+*) exec "/usr/bin/${0##*/}" "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def liar(good, in_memory, tmp_path):
+    """A folder of programs that say of each signature that it is good, and the good key's."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = in_memory(LIAR.replace("FINGERPRINT", good.fingerprint))
+    for name in ("env", "gpg", "gpg-agent", "gpgconf", "sh"):
+        (folder / name).symlink_to(program)
+    return folder
+
+
+def asked(liar):
+    return (liar / "asked").exists()
+
+
+def test_no_program_on_path_is_asked_who_signed(
+    liar, ring, good, folder, table, checkout, tmp_path, monkeypatch
+):
+    trusted = folder(good)
+    file = tmp_path / "forged.tar.gz"
+    file.write_bytes(signed_by(ring, ring.holder(ring.new("stranger"))))
+    misled = {
+        "PATH": f"{liar}:.:{os.environ['PATH']}",
+        "GNUPGHOME": ring.home,
+        "GPG_AGENT_INFO": f"{ring.home}/S.gpg-agent:1:1",
+        "LANGUAGE": "de",
+    }
+    for name, value in misled.items():
+        monkeypatch.setenv(name, value)
+    for arguments, status in {
+        ("-m", "pressbox", "verify", file, "--trusted", trusted): 3,
+        ("-m", "pressbox", "keys", "list"): 0,
+        ("-m", "pressbox", "keys", "trust", public_file(tmp_path, good)): 0,
+        ("train.py", tmp_path / "a.tar.gz", "--data", table, "--no-page"): 0,
+        ("-m", "pressbox", "predict", tmp_path / "a.tar.gz", "a"): 0,
+    }.items():
+        done = python(*arguments, cwd=checkout)
+        assert done.returncode == status, done.stderr
+    assert not asked(liar)
+    # It would have been believed.
+    monkeypatch.setattr(keys, "PLACES", str(liar))
+    keys.program.cache_clear()
+    assert tarball.describe(file, trusted)["signer"]["fingerprint"] == good.fingerprint
+    assert asked(liar)
+    keys.program.cache_clear()
+
+
+def test_gpgme_finds_gnupg_where_we_do_and_logs_nothing(liar, tmp_path):
+    code = "from pressbox.keys import gpgme; print(gpgme().core.get_engine_info()[0].file_name)"
+    log = tmp_path / "log"
+    env = {"PATH": f"{liar}:{os.environ['PATH']}", "GPGME_DEBUG": f"9:{log}"}
+    assert python("-c", code, env=env).stdout == "/usr/bin/gpg\n"
+    assert not asked(liar) and not log.exists()
+    code = "import gpg; gpg.Context()"
+    assert python("-c", code, env=env).returncode == 0
+    assert asked(liar) and log.exists()
+
+
     )
     trusted = folder()
     signers.trust(made.files["public key"], trusted)
