@@ -72,6 +72,7 @@ def main() -> None:
     )
     signing.add_arguments(parser)
     arguments = parser.parse_args()
+    signing.leave_environment(hand_over=True)
     with reporting():
         train(arguments)
         print(arguments.model_path)

@@ -8,13 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from pressbox import ROOT
+from pressbox import ROOT, signing
 from pressbox.errors import NotTrusted, Parser, PressboxError, UsageError, note, reporting
 
 CHUNK, LONGEST_LINE = 1 << 18, 4 << 20  # bytes
 
 
 def main(argv: list[str] | None = None) -> None:
+    signing.leave_environment()
     parser = Parser(prog="pressbox", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (verify, show, predict):

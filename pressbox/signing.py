@@ -1,19 +1,33 @@
 """Which key signs: the demo key, one from the environment or a pipe, files, or an agent's.
 
 A secret key and its passphrase are read where they lie and go nowhere but into a GnuPG home that
-ends with the signing.
+ends with the signing: into no child's environment, no core dump, and no debugger's hands.
 """
 
 import argparse
 import base64
+import contextlib
+import ctypes
 import os
+import resource
+import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
-from pressbox.keys import GNUPG, SigningKey, describe_keys
+from pressbox.keys import GNUPG, VARIABLES, SigningKey, describe_keys, program, signing_home
 from pressbox.signers import DEMO, find_signer, trusted_signers
+
+KEY, PASSPHRASE = "PRESSBOX_SIGNING_KEY", "PRESSBOX_SIGNING_PASSPHRASE"
+DESCRIPTOR = "PRESSBOX_SIGNING_FD"
+PR_SET_DUMPABLE = 4
+# What says where a person's agent is, and that person's alone.
+WHERE_AGENTS_ARE = ("HOME", "GNUPGHOME")
+# What the environment handed over: it is no longer there when a notebook asks again.
+_kept: SigningKey | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +46,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def leave_environment(hand_over: bool = False) -> None:
+    """If a key is in the environment, start this program again without it.
+
+    hand_over: on a descriptor, as the doors do. Whatever a process deletes from its environment,
+    /proc shows all its life the one that it began with; so this comes before anything is loaded.
+    """
+    if not {KEY, PASSPHRASE} & os.environ.keys():
+        return
+    key, passphrase = (os.environb.pop(name.encode(), b"") for name in (KEY, PASSPHRASE))
+    if hand_over and key and DESCRIPTOR not in os.environ:
+        # Without MFD_CLOEXEC.
+        descriptor = os.memfd_create("key", 0)
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(b" ".join(map(base64.b64encode, (key, passphrase))))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.environ[DESCRIPTOR] = str(descriptor)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - it is itself
+
+
 def signing_key(arguments: argparse.Namespace) -> SigningKey:
     """The key that the arguments and the environment choose.
 
     A door hands over two base64 fields in one line on the descriptor PRESSBOX_SIGNING_FD.
     Codespaces and CI set PRESSBOX_SIGNING_KEY and PRESSBOX_SIGNING_PASSPHRASE.
     """
+    if arguments.signing_agent or arguments.signing_key:
+        # Nobody needs the other one, whatever it is.
+        with contextlib.suppress(PressboxError):
+            _handed_over()
     if arguments.signing_agent:
         key = _from_agent(arguments.signing_agent, arguments.agent_socket)
     elif arguments.signing_key:
@@ -52,15 +89,30 @@ def signing_key(arguments: argparse.Namespace) -> SigningKey:
 
 
 def default_key(release: bool = False) -> SigningKey:
-    """The key that the environment gives, else the demo key, unless this is a release."""
-    if descriptor := os.environ.get("PRESSBOX_SIGNING_FD"):
-        key = _from_pipe(descriptor)
-    elif armoured := os.environ.get("PRESSBOX_SIGNING_KEY"):
-        key = SigningKey(armoured.encode(), os.environ.get("PRESSBOX_SIGNING_PASSPHRASE", ""))
-    else:
-        key = demo_key()
+    """The key that the environment gives or gave, else the demo key, unless this is a release."""
+    global _kept
+    _kept = _handed_over() or _kept
+    key = _kept or demo_key()
     _check(key, release)
     return key
+
+
+def _handed_over() -> SigningKey | None:
+    """Take the key out of the environment: the one on the descriptor, else that in a variable."""
+    _keep_to_ourselves()
+    descriptor, armoured, passphrase = (
+        os.environ.pop(name, "") for name in (DESCRIPTOR, KEY, PASSPHRASE)
+    )
+    if descriptor:
+        return _from_pipe(descriptor)
+    return SigningKey(armoured.encode(), passphrase) if armoured else None
+
+
+def _keep_to_ourselves() -> None:
+    """From now on this process leaves no core dump, and nobody reads its memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A pipe that takes core dumps has no limit.
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
 
 
 def _check(key: SigningKey, release: bool) -> None:
@@ -110,17 +162,37 @@ def _from_pipe(descriptor: str) -> SigningKey:
         ) from error
 
 
-def _from_agent(fingerprint: str, socket: str | None) -> SigningKey:
+def _from_agent(fingerprint: str, path: str | None) -> SigningKey:
     signers = trusted_signers()
     signer = signers[find_signer(fingerprint, signers)]
-    if not socket:
-        listing = subprocess.run(
-            ["gpgconf", "--list-dirs", "agent-socket"], capture_output=True, text=True, check=True
-        )
-        socket = listing.stdout.strip()
-    if not Path(socket).is_socket():
-        raise UsageError(f"no gpg-agent listens at {socket}", "start it, or forward it to here")
-    return SigningKey(signer.armoured, agent=socket)
+    path = path or _agent_socket()
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+    except PermissionError as error:
+        raise UsageError(
+            f"the gpg-agent at {path} is somebody else's", "name yours with --agent-socket"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"no gpg-agent listens at {path} ({error})", "start it, or forward it to here"
+        ) from error
+    key = SigningKey(signer.armoured, agent=path)
+    with signing_home(key):
+        # It has the key, or else that is said before the training.
+        return key
+
+
+def _agent_socket() -> str:
+    owner = {name: os.environ[name] for name in WHERE_AGENTS_ARE if name in os.environ}
+    listing = subprocess.run(
+        [program("gpgconf"), "--list-dirs", "agent-socket"],
+        env={**VARIABLES, **owner},
+        capture_output=True,
+        text=True,
+    )
+    # gpgconf escapes as a URL does.
+    return unquote(listing.stdout.strip())
 
 
 def _read(path: Path) -> bytes:

@@ -307,10 +307,7 @@ def _signed(model, key: SigningKey) -> bytes:
         except special_k.exceptions.ModelValidationError as error:
             raise PressboxError(f"the model is not valid ({error})", "repair its class") from error
         except gpg.errors.GpgError as error:
-            raise PressboxError(
-                f"the model could not be signed ({error})",
-                "check the signing key, its passphrase and its expiry",
-            ) from error
+            raise PressboxError(f"the model could not be signed ({error})", key.remedy) from error
     return stream.getvalue()
 
 

@@ -111,8 +111,7 @@ def test_a_training_that_is_stopped_leaves_the_earlier_model(
         output, rest = training.communicate()
     left = set(keys.MEMORY.iterdir()) - before
     for home in left:
-        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
-        shutil.rmtree(home)
+        shutil.rmtree(home, ignore_errors=True)
     assert (training.returncode, output) == (status, "")
     if sent != signal.SIGKILL:
         assert rest.splitlines()[-1].startswith("error: ")
