@@ -33,13 +33,13 @@ VARIABLES = {"PATH": PLACES, "LC_ALL": "C.UTF-8"}
 # What special_k accepts, as GnuPG numbers them (RFC 9580, 9.5): SHA-256, 384, 512 and 224.
 HASHES = {"8", "9", "10", "11"}
 CLEAR_TEXT = "01"
+# What may sign (RFC 9580, 9.1), and with how many bits: RSA, DSA, and the curves, which are all
+# strong enough.
+ALGORITHMS = {"1": 2048, "3": 2048, "17": 2048, "19": 0, "22": 0}
+# What a public key is made of (RFC 9580, 5): a key, its subkeys, names, pictures and signatures.
+KEY_PACKET, PACKETS = 6, {2, 6, 13, 14, 17}
 # gpg starts an agent to ask whether it has a secret key, even to verify.
 AGENT, WITHOUT_AGENT = "gpg-agent.conf", "--no-autostart"
-
-
-@dataclass(frozen=True)
-class Key:
-    """A public key as GnuPG describes it. Times are seconds since 1970; ``expires`` may be None."""
 # Its standard input ends with the block that a home is for, or with this process: kill -9 leaves
 # neither an agent nor a home behind. The agent that a home points to elsewhere is not its own.
 KEEPER = """
@@ -48,11 +48,22 @@ read -r _
 rm -rf -- "$2"
 """
 
+
+@dataclass(frozen=True)
+class Key:
+    """A public key as GnuPG describes it. Times are seconds since 1970; ``expires`` may be None.
+
+    signs: whether it, or a subkey, can sign today. flaw: why no signature of it would ever be
+    accepted; empty if there is no such reason.
+    """
+
     fingerprint: str
     user_id: str
     created: int
     expires: int | None
     revoked: bool
+    signs: bool
+    flaw: str
 
 
 @dataclass(frozen=True)
@@ -67,17 +78,6 @@ class SigningKey:
     passphrase: str = field(default="", repr=False)
     agent: str = ""
 
-
-def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
-    """Run gpg in the home, reading no configuration; the completed process, whatever its status."""
-    command = [program("gpg"), "--homedir", home, "--no-options", "--batch", "--no-tty"]
-    command += ["--status-fd", "2", "--no-auto-check-trustdb", "--no-auto-key-retrieve"]
-    # Whoever cuts the self-signature off a key cuts off its expiry and its usage.
-    command += ["--disable-dirmngr", "--no-allow-non-selfsigned-uid"]
-    if not Path(home, AGENT).exists():
-        command.append(WITHOUT_AGENT)
-    try:
-        return subprocess.run(
     @property
     def remedy(self) -> str:
         """What to do if it does not sign."""
@@ -123,6 +123,17 @@ def gpgme():
             os.environ["PATH"] = kept
     return gpg
 
+
+def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
+    """Run gpg in the home, reading no configuration; the completed process, whatever its status."""
+    command = [program("gpg"), "--homedir", home, "--no-options", "--batch", "--no-tty"]
+    command += ["--status-fd", "2", "--no-auto-check-trustdb", "--no-auto-key-retrieve"]
+    # Whoever cuts the self-signature off a key cuts off its expiry and its usage.
+    command += ["--disable-dirmngr", "--no-allow-non-selfsigned-uid"]
+    if not Path(home, AGENT).exists():
+        command.append(WITHOUT_AGENT)
+    try:
+        return subprocess.run(
             [*command, *arguments],
             input=stdin,
             env=VARIABLES,
@@ -178,23 +189,45 @@ def describe_keys(armoured: bytes) -> list[Key]:
 
 
 def _keys(listing: bytes) -> list[Key]:
-    keys, primary = [], None
-    for line in listing.decode(errors="replace").splitlines():
-        fields = line.split(":")
-        match fields[0]:
-            case "pub" | "sec":
-                primary = {
-                    "created": int(fields[5] or 0),
-                    "expires": int(fields[6]) if fields[6] else None,
-                    "revoked": fields[1] == "r",
-                    "user_id": "",
-                }
-            case "fpr" if primary is not None and "fingerprint" not in primary:
-                primary["fingerprint"] = fields[9]
-                keys.append(primary)
-            case "uid" if primary is not None and not primary["user_id"]:
-                primary["user_id"] = fields[9].replace("\\x3a", ":")
-    return [Key(**key) for key in keys]
+    lines = [line.split(":") for line in listing.decode(errors="replace").splitlines()]
+    starts = [i for i, line in enumerate(lines) if line[0] in ("pub", "sec")]
+    return [_key(lines[i:j]) for i, j in itertools.pairwise([*starts, len(lines)])]
+
+
+def _key(lines: list[list[str]]) -> Key:
+    """A key of its lines (GnuPG's doc/DETAILS): itself, its user ids, its subkeys."""
+    first = lines[0]
+    user_ids = [line[9] for line in lines if line[0] == "uid"]
+    subkeys = [line for line in lines if line[0] in ("sub", "ssb")]
+    return Key(
+        fingerprint=next(line[9] for line in lines if line[0] == "fpr"),
+        user_id=next(iter(user_ids), "").replace("\\x3a", ":"),
+        created=int(first[5] or 0),
+        expires=int(first[6]) if first[6] else None,
+        revoked=first[1] == "r",
+        signs="S" in first[11],
+        flaw=_flaw(first, subkeys),
+    )
+
+
+def _flaw(primary: list[str], subkeys: list[list[str]]) -> str:
+    signing = [line for line in (primary, *subkeys) if "s" in line[11]]
+    if not signing:
+        return "it cannot sign"
+    for line in (primary, *signing):
+        bits, algorithm = line[2:4]
+        if int(bits) < ALGORITHMS.get(algorithm, math.inf):
+            return f"{bits} bits of OpenPGP's algorithm {algorithm} are too weak"
+    return ""
+
+
+def packets_of(armoured: bytes) -> tuple[list[int], int]:
+    """The tags of the OpenPGP packets, and how many bytes they are together."""
+    with gnupg_home() as home:
+        listing = run_gpg(home, "--list-packets", stdin=armoured).stdout
+    found = re.findall(rb"^# off=\d+ ctb=\w+ tag=(\d+) hlen=(\d+) plen=(\d+)", listing, re.M)
+    packets = [[int(number) for number in packet] for packet in found]
+    return [tag for tag, _, _ in packets], sum(head + length for _, head, length in packets)
 
 
 @contextlib.contextmanager
@@ -218,6 +251,27 @@ def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
         yield home, found[0].fingerprint
 
 
+@contextlib.contextmanager
+def verifying_home(keys: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Key]]]:
+    """Yield a home with these armoured public keys alone, and what they are, by fingerprint.
+
+    NotTrusted if GnuPG takes another key, or not each, or if one of them has a flaw.
+    """
+    with gnupg_home() as home:
+        run_gpg(home, "--import", stdin=b"\n".join(keys.values()))
+        known = {key.fingerprint: key for key in list_keys(home)}
+        if known.keys() != keys.keys():
+            raise NotTrusted(Reason.KEYS, "a trusted key is not the one its fingerprint names")
+        for key in known.values():
+            if key.flaw:
+                raise NotTrusted(
+                    Reason.KEYS,
+                    f"the trusted key {key.fingerprint} is none to trust: {key.flaw}",
+                    "take it out: scripts/keys.sh revoke",
+                )
+        yield home, known
+
+
 @dataclass(frozen=True)
 class Signature:
     """A good signature by a trusted key. ``made`` is in seconds since 1970."""
@@ -232,11 +286,7 @@ def verify(signed: bytes, line: bytes, keys: dict[str, bytes]) -> Signature:
     ``signed`` is the clear-signed message whose only line is ``line``; ``keys`` maps fingerprints
     of primary keys to their armoured exports.
     """
-    with gnupg_home() as home:
-        run_gpg(home, "--import", stdin=b"\n".join(keys.values()))
-        known = {key.fingerprint: key for key in list_keys(home)}
-        if known.keys() != keys.keys():
-            raise NotTrusted(Reason.KEYS, "a trusted key is not the one its fingerprint names")
+    with verifying_home(keys) as (home, known):
         done = run_gpg(home, "--trust-model", "always", "--output", "-", "--decrypt", stdin=signed)
         status = _Status(done.stderr)
         _refuse(status)

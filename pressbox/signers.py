@@ -5,18 +5,31 @@ and ``trustdb.txt`` (the same for GnuPG). ``retiring.json``, which special_k doe
 day after which a signer's models are refused, by fingerprint.
 """
 
+import base64
 import json
 import os
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pressbox import ROOT
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 from pressbox.files import beside
-from pressbox.keys import GNUPG, Key, describe_keys, gnupg_home, list_keys, run_gpg
+from pressbox.keys import (
+    GNUPG,
+    KEY_PACKET,
+    PACKETS,
+    Key,
+    describe_keys,
+    gnupg_home,
+    list_keys,
+    packets_of,
+    run_gpg,
+    verifying_home,
+)
 
 DEMO = "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4"
 # Shipped with special_k, secret half included: whoever trusts it trusts everybody.
@@ -24,13 +37,18 @@ SPECIAL_K_TEST_KEY = "56BC24E20C87C09D3F8C76A96FD20A3075CFFAF2"
 NAMES, TRUST, RETIRING = "keyname-to-fingerprint.json", "trustdb.txt", "retiring.json"
 FINGERPRINT = re.compile(r"[0-9A-F]{40}")
 WARNING = timedelta(days=30)
+MAKE_ONE = "make a new one: scripts/keys.sh new"
+UNLOCK = ("--pinentry-mode", "loopback", "--passphrase-fd", "0")
 SUFFIXES = {
     "secret key": "secret.asc",
     "passphrase": "passphrase",
     "public key": "pub.asc",
     "revocation certificate": "revocation.asc",
 }
-PUBLIC_KEY = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
+PUBLIC_KEY = re.compile(
+    rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\n(?:[!-~]+: [^\n]*\n)*\n"
+    rb"([A-Za-z0-9+/\n]+={0,2})\n(?:=[A-Za-z0-9+/]{4}\n)?-----END PGP PUBLIC KEY BLOCK-----"
+)
 MAX_KEY = 64 << 10  # bytes; a larger one hangs special_k's own importer
 TRUST_HEAD = (
     "# Ownertrust for special_k: FINGERPRINT:6: is ultimate. The same fingerprints as in\n"
@@ -54,6 +72,18 @@ class Signer:
 
 def trusted_signers(folder: Path = GNUPG) -> dict[str, Signer]:
     """The signers by fingerprint; NotTrusted if the folder is not in order."""
+    signers, owners = _listed(folder)
+    if owners != signers.keys():
+        raise NotTrusted(
+            Reason.KEYS,
+            f"{NAMES} and {TRUST} in {folder} do not name the same keys",
+            "give again the command of scripts/keys.sh that was stopped, or: git checkout gnupg",
+        )
+    return signers
+
+
+def _listed(folder: Path) -> tuple[dict[str, Signer], set[str]]:
+    """The signers by fingerprint, and the fingerprints that GnuPG is told to trust."""
     try:
         names = _read_json(folder / NAMES)
         retiring = _read_json(folder / RETIRING) if (folder / RETIRING).exists() else {}
@@ -65,19 +95,20 @@ def trusted_signers(folder: Path = GNUPG) -> dict[str, Signer]:
                 raise _unsound(folder, f"{name} has no fingerprint of 40 digits")
             if fingerprint == SPECIAL_K_TEST_KEY:
                 raise _unsound(folder, f"{name} is special_k's published test key")
-            until = retiring.get(fingerprint)
+            if fingerprint in signers:
+                raise _unsound(folder, f"{fingerprint} is listed twice")
             signers[fingerprint] = Signer(
                 name,
                 fingerprint,
                 _read_key(folder / name),
-                date.fromisoformat(until) if until else None,
+                date.fromisoformat(retiring.pop(fingerprint)) if fingerprint in retiring else None,
             )
+        if retiring:
+            raise _unsound(folder, f"{RETIRING} names {next(iter(retiring))!r}, who is no signer")
         owners = set(re.findall(r"^([0-9A-F]{40}):6:$", (folder / TRUST).read_text(), re.MULTILINE))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unsound(folder, f"they cannot be read: {error}") from error
-    if owners != signers.keys():
-        raise _unsound(folder, f"{NAMES} and {TRUST} do not name the same keys")
-    return signers
+    return signers, owners
 
 
 def _unsound(folder: Path, what: str) -> NotTrusted:
@@ -90,7 +121,10 @@ def _unsound(folder: Path, what: str) -> NotTrusted:
 
 def _read_json(path: Path) -> dict:
     with open(path, "rb") as file:
-        return json.loads(file.read(MAX_KEY))
+        value = json.loads(file.read(MAX_KEY))
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} is no JSON object")
+    return value
 
 
 def _read_key(path: Path) -> bytes:
@@ -98,10 +132,15 @@ def _read_key(path: Path) -> bytes:
         armoured = file.read(MAX_KEY + 1)
     if len(armoured) > MAX_KEY:
         raise ValueError(f"{path.name} is larger than {MAX_KEY >> 10} KiB")
-    ends = armoured.rstrip().endswith(PUBLIC_KEY.replace(b"BEGIN", b"END"))
-    if armoured.count(b"-----BEGIN ") != 1 or PUBLIC_KEY not in armoured or not ends:
-        raise ValueError(f"{path.name} is not one armoured public key")
+    _dearmoured(path.name, armoured)
     return armoured
+
+
+def _dearmoured(name: str, armoured: bytes) -> bytes:
+    found = PUBLIC_KEY.fullmatch(armoured.replace(b"\r\n", b"\n").strip())
+    if not found:
+        raise ValueError(f"{name} is not one armoured public key")
+    return base64.b64decode(found[1].replace(b"\n", b""), validate=True)
 
 
 def expiry(key: Key, signer: Signer) -> date | None:
@@ -114,55 +153,74 @@ def expiry(key: Key, signer: Signer) -> date | None:
 
 def trust(file: Path, folder: Path = GNUPG) -> Key:
     """Add the one public key in the file to the trusted signers."""
-    try:
-        armoured = _read_key(file)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{file} is no public key ({error})", "give what gpg --armor --export prints"
-        ) from error
-    found = describe_keys(armoured)
-    if len(found) != 1:
-        raise UsageError(f"{file} holds {len(found)} keys", "give one in each file")
-    key = found[0]
-    if key.fingerprint == SPECIAL_K_TEST_KEY:
-        raise PressboxError(
-            "this is special_k's published test key", "everybody can sign with it; make your own"
-        )
-    if key.created > datetime.now(UTC).timestamp():
-        raise PressboxError(
-            f"{key.fingerprint} is dated in the future", "see to the clock it was made by"
-        )
-    if key.revoked or (key.expires is not None and key.expires < datetime.now(UTC).timestamp()):
-        raise PressboxError(
-            f"the key {key.fingerprint} has expired or was revoked", "make a new one"
-        )
-    signers = trusted_signers(folder)
-    name = f"{key.fingerprint[-16:]}.pub.asc"
-    if key.fingerprint not in signers:
-        _write(folder / name, armoured)
-        signers[key.fingerprint] = Signer(name, key.fingerprint, armoured, None)
-        _store(signers, folder)
+    key, signer = _acceptable(file)
+    signers, _ = _listed(folder)
+    _add(signer, signers, folder)
+    _store(signers, folder)
     return key
 
 
 def revoke(fingerprint: str, folder: Path = GNUPG) -> None:
     """Take a signer out: whatever they have signed, or will sign, is refused."""
-    signers = trusted_signers(folder)
+    signers, _ = _listed(folder)
     signer = signers.pop(find_signer(fingerprint, signers))
     _store(signers, folder)
-    (folder / signer.name).unlink()
+    (folder / signer.name).unlink(missing_ok=True)
 
 
 def rotate(file: Path, fingerprint: str, until: date, folder: Path = GNUPG) -> Key:
     """Trust the key in the file, and its predecessor only to the end of the day ``until``."""
-    old = find_signer(fingerprint, trusted_signers(folder))
-    key = trust(file, folder)
-    signers = trusted_signers(folder)
+    key, signer = _acceptable(file)
+    signers, _ = _listed(folder)
+    old = find_signer(fingerprint, signers)
     if key.fingerprint == old:
-        raise UsageError("the new key is the old one", "make a new one: scripts/keys.sh new")
-    signers[old] = Signer(signers[old].name, old, signers[old].armoured, until)
+        raise UsageError("the new key is the old one", MAKE_ONE)
+    _add(signer, signers, folder)
+    signers[old] = replace(signers[old], until=until)
     _store(signers, folder)
     return key
+
+
+def _acceptable(file: Path) -> tuple[Key, Signer]:
+    """The public key in the file; PressboxError unless its signatures would be accepted today."""
+    try:
+        armoured = _read_key(file)
+        content = _dearmoured(file.name, armoured)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{file} is no public key ({error})", "give what gpg --armor --export prints"
+        ) from error
+    tags, end = packets_of(armoured)
+    if tags.count(KEY_PACKET) != 1 or not set(tags) <= PACKETS or end != len(content):
+        raise UsageError(
+            f"{file} is not one public key and nothing else",
+            "give what gpg --armor --export prints for one key",
+        )
+    described = describe_keys(armoured)
+    if len(described) != 1 or not FINGERPRINT.fullmatch(described[0].fingerprint):
+        raise UsageError(f"{file} holds no key of OpenPGP's version 4", MAKE_ONE)
+    fingerprint = described[0].fingerprint
+    if fingerprint == SPECIAL_K_TEST_KEY:
+        raise UsageError("special_k's published test key is not to be trusted", MAKE_ONE)
+    try:
+        with verifying_home({fingerprint: armoured}) as (_, known):
+            key = known[fingerprint]
+    except NotTrusted as error:
+        what = described[0].flaw or "GnuPG does not take it: it has no valid signature of its own"
+        raise UsageError(f"the key {fingerprint} is none to trust: {what}", MAKE_ONE) from error
+    if key.created > datetime.now(UTC).timestamp():
+        raise PressboxError(
+            f"{key.fingerprint} is dated in the future", "see to the clock it was made by"
+        )
+    if not key.signs:
+        raise PressboxError(f"the key {key.fingerprint} has expired or was revoked", MAKE_ONE)
+    return key, Signer(f"{fingerprint[-16:]}.pub.asc", fingerprint, armoured, None)
+
+
+def _add(signer: Signer, signers: dict[str, Signer], folder: Path) -> None:
+    if signer.fingerprint not in signers:
+        _write(folder / signer.name, signer.armoured)
+        signers[signer.fingerprint] = signer
 
 
 def find_signer(fingerprint: str, signers: dict[str, Signer]) -> str:
@@ -177,8 +235,12 @@ def find_signer(fingerprint: str, signers: dict[str, Signer]) -> str:
 
 
 def _store(signers: dict[str, Signer], folder: Path) -> None:
+    """Write what says who is trusted.
+
+    NAMES is written last: until then the folder is refused if TRUST has changed, and whoever was
+    stopped gives the same command again.
+    """
     ordered = sorted(signers.values(), key=lambda signer: signer.name)
-    _write_json(folder / NAMES, {signer.name: signer.fingerprint for signer in ordered})
     _write(
         folder / TRUST, (TRUST_HEAD + "".join(f"{s.fingerprint}:6:\n" for s in ordered)).encode()
     )
@@ -187,6 +249,7 @@ def _store(signers: dict[str, Signer], folder: Path) -> None:
         _write_json(folder / RETIRING, retiring)
     else:
         (folder / RETIRING).unlink(missing_ok=True)
+    _write_json(folder / NAMES, {signer.name: signer.fingerprint for signer in ordered})
 
 
 def _write_json(path: Path, value: dict) -> None:
@@ -218,8 +281,10 @@ def standing(folder: Path = GNUPG) -> list[Standing]:
     """Each trusted signer, until when, and what is remarkable about it."""
     found = []
     today = datetime.now(UTC).date()
-    for signer in trusted_signers(folder).values():
-        [key] = describe_keys(signer.armoured)
+    signers = trusted_signers(folder)
+    with verifying_home({key: signer.armoured for key, signer in signers.items()}) as (_, known):
+        keys = [(known[fingerprint], signer) for fingerprint, signer in signers.items()]
+    for key, signer in keys:
         until = expiry(key, signer)
         expired = key.revoked or (until is not None and until < today)
         remarks = []
@@ -258,11 +323,8 @@ def new_key(user_id: str, out: Path, days: int, root: Path = ROOT) -> NewKey:
         raise UsageError("a key has to be valid for a day at least", "give --days 365")
     passphrase = secrets.token_urlsafe(24)
     with gnupg_home("") as home:
-        unlock = ["--pinentry-mode", "loopback", "--passphrase-file", f"{home}/passphrase"]
-        Path(home, "passphrase").write_text(passphrase)
-        done = run_gpg(
-            home, *unlock, "--quick-generate-key", user_id, "ed25519", "sign", f"{days}d"
-        )
+        unlocked = partial(run_gpg, home, *UNLOCK, stdin=passphrase.encode())
+        done = unlocked("--quick-generate-key", user_id, "ed25519", "sign", f"{days}d")
         found = list_keys(home)
         if done.returncode or len(found) != 1:
             raise PressboxError(
@@ -271,26 +333,30 @@ def new_key(user_id: str, out: Path, days: int, root: Path = ROOT) -> NewKey:
             )
         [key] = found
         armoured = {
-            "secret key": run_gpg(home, *unlock, "--armor", "--export-secret-keys").stdout,
+            "secret key": unlocked("--armor", "--export-secret-keys").stdout,
             "passphrase": passphrase.encode() + b"\n",
             "public key": run_gpg(home, "--armor", "--export").stdout,
             "revocation certificate": Path(
                 home, "openpgp-revocs.d", f"{key.fingerprint}.rev"
             ).read_bytes(),
         }
-    files = {}
-    for what, suffix in SUFFIXES.items():
-        files[what] = out / f"{key.fingerprint[-16:]}.{suffix}"
-        _write_secret(files[what], armoured[what])
+    files = {what: out / f"{key.fingerprint[-16:]}.{suffix}" for what, suffix in SUFFIXES.items()}
+    _write_secrets({path: armoured[what] for what, path in files.items()})
     return NewKey(key.fingerprint, files)
 
 
-def _write_secret(path: Path, content: bytes) -> None:
+def _write_secrets(contents: dict[Path, bytes]) -> None:
+    """Write all of the files, or none."""
+    made = []
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
+        for path, content in contents.items():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            made.append(path)
+            with open(descriptor, "wb") as file:
+                file.write(content)
     except OSError as error:
+        for written in made:
+            written.unlink()
         raise PressboxError(
             f"{path} cannot be written ({error.strerror})", "name a folder of yours"
         ) from error

@@ -34,7 +34,7 @@ from hostile import (
 
 from pressbox import keys, signers, signing, tarball
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
-from pressbox.signers import RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
+from pressbox.signers import NAMES, RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
@@ -231,6 +231,30 @@ def test_a_key_file_without_the_signature_that_limits_the_key_is_refused(folder)
     refuses(model, Reason.KEYS, folder(Holder(expired.fingerprint, forever, None)))
 
 
+def test_a_signer_who_retires_on_a_day_to_come_is_accepted_until_then(ring, good, folder):
+    trusted = folder(good)
+    (trusted / RETIRING).write_text(json.dumps({good.fingerprint: f"{TOMORROW}"}))
+    assert opens(signed_by(ring, good), trusted).labels == ["x", "y"]
+
+
+WEAK = {
+    "RSA of 1024 bits": {"algorithm": "rsa1024"},
+    "DSA of 1024 bits": {"algorithm": "dsa1024"},
+    "certifies only": {"usage": "cert"},
+}
+
+
+@pytest.mark.parametrize("flaw", WEAK.values(), ids=WEAK)
+def test_a_key_that_should_never_have_been_trusted_spoils_the_folder(flaw, ring, good, folder):
+    weak = ring.holder(ring.new(f"weak {flaw}", **flaw))
+    trusted = folder(good, weak)
+    refuses(signed_by(ring, good), Reason.KEYS, trusted)
+    with pytest.raises(NotTrusted, match=weak.fingerprint):
+        signers.standing(trusted)
+    signers.revoke(weak.fingerprint, trusted)
+    assert opens(signed_by(ring, good), trusted).labels == ["x", "y"]
+
+
 def test_a_key_file_of_a_megabyte_is_refused_at_once(ring, good, folder):
     large = good.public + b"\n" * (1 << 20)
     refuses(signed_by(ring, good), Reason.KEYS, folder(Holder(good.fingerprint, large, None)))
@@ -250,18 +274,27 @@ def test_the_published_test_key_of_special_k_is_refused_by_name_and_by_content(
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda folder: (folder / signers.NAMES).unlink(),
-        lambda folder: (folder / signers.NAMES).write_text("{"),
-        lambda folder: (folder / signers.NAMES).write_text("[]"),
-        lambda folder: (folder / signers.NAMES).write_text("[" * 60_000),
-        lambda folder: (folder / signers.NAMES).write_text(json.dumps({"../a.pub.asc": DEMO})),
-        lambda folder: (folder / signers.NAMES).write_text(json.dumps({"a.pub.asc": DEMO[-16:]})),
-        lambda folder: (folder / signers.NAMES).write_text('{"a.pub.asc": 5}'),
+        lambda folder: (folder / NAMES).unlink(),
+        lambda folder: (folder / NAMES).write_text("{"),
+        lambda folder: (folder / NAMES).write_text("[]"),
+        lambda folder: (folder / NAMES).write_text("[" * 60_000),
+        lambda folder: (folder / NAMES).write_text(json.dumps({"../a.pub.asc": DEMO})),
+        lambda folder: (folder / NAMES).write_text(json.dumps({"a.pub.asc": DEMO[-16:]})),
+        lambda folder: (folder / NAMES).write_text('{"a.pub.asc": 5}'),
         lambda folder: next(folder.glob("*.pub.asc")).unlink(),
         lambda folder: next(folder.glob("*.pub.asc")).write_bytes(b"key"),
         lambda folder: (folder / RETIRING).write_text("[]"),
         lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO: "soon"})),
         lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO: 5})),
+        lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO: None})),
+        lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO: ""})),
+        lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO: "2099-02-30"})),
+        lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO.lower(): "2099-01-31"})),
+        lambda folder: (folder / RETIRING).write_text(json.dumps({"0" * 40: "2099-01-31"})),
+        lambda folder: (folder / NAMES).write_text(
+            json.dumps({"demo.pub.asc": DEMO, "again.pub.asc": DEMO})
+        ),
+        lambda folder: (folder / signers.TRUST).write_text(""),
     ],
 )
 def test_a_folder_that_is_not_in_order_is_refused(spoil, tmp_path, checkout):
@@ -290,39 +323,6 @@ def test_no_home_and_no_configuration_of_the_user_takes_part(
         assert opens(genuine()).labels == ["x", "y"]
 
 
-def test_whoever_took_the_demo_key_out_sees_its_models_refused(good, checkout, tmp_path):
-    folder = checkout / "gnupg"
-    file = tmp_path / "good.pub.asc"
-    file.write_bytes(good.public)
-    signers.trust(file, folder)
-    assert opens(genuine(), folder).labels == ["x", "y"]
-    signers.revoke(DEMO, folder)
-    refuses(genuine(), Reason.SIGNER, folder)
-
-
-# keys.sh: new, list, trust, revoke, rotate
-
-
-@pytest.fixture
-def new(tmp_path):
-    (tmp_path / "keys").mkdir()
-
-    def new(name="Desk <desk@x.example>", days=365):
-        return signers.new_key(name, tmp_path / "keys", days)
-
-    return new
-
-
-def test_a_new_key_is_private_is_valid_for_a_year_and_signs_what_opens(new, folder, tmp_path):
-    made = new()
-    assert {path.stat().st_mode & 0o777 for path in made.files.values()} == {0o600}
-    secret, passphrase = (made.files[what] for what in ("secret key", "passphrase"))
-    [key] = keys.describe_keys(made.files["public key"].read_bytes())
-    assert key.fingerprint == made.fingerprint
-    assert (
-        timedelta(days=364)
-        < datetime.fromtimestamp(key.expires, UTC) - datetime.now(UTC)
-        <= timedelta(days=365)
 LIAR = """#!/bin/bash
 echo "$0" "$@" >>"${0%/*}/asked"
 case "${0##*/} $*" in
@@ -395,6 +395,39 @@ def test_gpgme_finds_gnupg_where_we_do_and_logs_nothing(liar, tmp_path):
     assert asked(liar) and log.exists()
 
 
+def test_whoever_took_the_demo_key_out_sees_its_models_refused(good, checkout, tmp_path):
+    folder = checkout / "gnupg"
+    file = tmp_path / "good.pub.asc"
+    file.write_bytes(good.public)
+    signers.trust(file, folder)
+    assert opens(genuine(), folder).labels == ["x", "y"]
+    signers.revoke(DEMO, folder)
+    refuses(genuine(), Reason.SIGNER, folder)
+
+
+# keys.sh: new, list, trust, revoke, rotate
+
+
+@pytest.fixture
+def new(tmp_path):
+    (tmp_path / "keys").mkdir()
+
+    def new(name="Desk <desk@x.example>", days=365):
+        return signers.new_key(name, tmp_path / "keys", days)
+
+    return new
+
+
+def test_a_new_key_is_private_is_valid_for_a_year_and_signs_what_opens(new, folder, tmp_path):
+    made = new()
+    assert {path.stat().st_mode & 0o777 for path in made.files.values()} == {0o600}
+    secret, passphrase = (made.files[what] for what in ("secret key", "passphrase"))
+    [key] = keys.describe_keys(made.files["public key"].read_bytes())
+    assert key.fingerprint == made.fingerprint
+    assert (
+        timedelta(days=364)
+        < datetime.fromtimestamp(key.expires, UTC) - datetime.now(UTC)
+        <= timedelta(days=365)
     )
     trusted = folder()
     signers.trust(made.files["public key"], trusted)
@@ -420,6 +453,30 @@ def test_a_new_key_needs_a_name_and_a_day(name, days, new, tmp_path):
     assert not list((tmp_path / "keys").iterdir())
 
 
+@pytest.mark.parametrize("size", [0, 50, 400, 500])
+def test_a_new_key_for_which_there_is_no_space_leaves_no_part_of_it(size, new, tmp_path):
+    process = os.fork()
+    if not process:
+        outcome = 2
+        try:
+            write = signers._write_secrets
+
+            def small(contents):
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+                write(contents)
+
+            signers._write_secrets = small
+            new()
+        except PressboxError:
+            outcome = 1
+        finally:
+            os._exit(outcome)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 1
+    assert not list((tmp_path / "keys").iterdir())
+    assert new().files.keys() == signers.SUFFIXES.keys()
+
+
 def test_the_revocation_certificate_of_a_new_key_revokes_it(new, folder, tmp_path):
     made = new()
     ring = Ring()
@@ -441,7 +498,7 @@ def test_who_is_trusted_is_accepted_by_us_and_by_special_k_and_who_is_revoked_by
 ):
     folder = checkout / "gnupg"
     signers.trust(public_file(tmp_path, good), folder)
-    names = json.loads((folder / signers.NAMES).read_text())
+    names = json.loads((folder / NAMES).read_text())
     assert set(names.values()) == {DEMO, good.fingerprint} == set(trusted_signers(folder))
     assert all((folder / name).is_file() for name in names)
     assert (folder / signers.TRUST).read_text().count(f"\n{good.fingerprint}:6:\n") == 1
@@ -461,37 +518,185 @@ def test_trusting_twice_changes_nothing(good, checkout, tmp_path):
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        lambda ring, good: b"",
-        lambda ring, good: good.signing.armoured,
-        lambda ring, good: good.public * 2,
-        lambda ring, good: good.public.replace(b"PUBLIC", b"PRIVATE"),
-        lambda ring, good: good.public[:200],
-        lambda ring, good: b"x" * (1 << 20),
-        lambda ring, good: ring.gpg("--armor", "--export", good.fingerprint, ring.new("pair")),
-        lambda ring, good: ring.holder(ring.new("late", "2021-01-01", "20200101")).public,
-        lambda ring, good: ring.gpg("--export", good.fingerprint),
-    ],
-    ids=[
-        "nothing",
-        "secret",
-        "doubled",
-        "relabelled",
-        "half",
-        "megabyte",
-        "pair",
-        "expired",
-        "binary",
-    ],
-)
-def test_what_is_no_living_public_key_is_not_trusted(content, ring, good, checkout, tmp_path):
-    file = tmp_path / "key.asc"
+def public(packets):
+    return armoured(packets).replace(b"SIGNATURE", b"PUBLIC KEY BLOCK")
+
+
+def changed(ring, holder, offset, value):
+    """The key with another byte at the offset of its first packet."""
+    packets = bytearray(ring.gpg("--export", holder.fingerprint))
+    packets[offset] = value
+    return public(bytes(packets))
+
+
+def version_5(ring):
+    own = Ring()
+    name = ("five <five@x.example>", "ed448", "sign", "never")
+    own.gpg("--compliance=gnupg", "--quick-gen-key", *name)
+    return own.gpg("--armor", "--export")
+
+
+def weak_subkey(ring):
+    primary = ring.new("weak subkey", usage="cert")
+    ring.gpg("--quick-add-key", primary, "rsa1024", "sign", "never")
+    return ring.holder(primary).public
+
+
+def expired_subkey(ring):
+    primary = ring.new("expired subkey", usage="cert", clock="20200101")
+    ring.gpg("--quick-add-key", primary, "ed25519", "sign", "2021-01-01", clock="20200101")
+    return ring.holder(primary).public
+
+
+def cannot_sign(ring):
+    primary = ring.new("reader", usage="cert")
+    ring.gpg("--quick-add-key", primary, "cv25519", "encr", "never")
+    return ring.holder(primary).public
+
+
+def revoked(ring):
+    own = Ring()
+    holder = own.holder(own.new("revoked"))
+    certificate = Path(own.home, "openpgp-revocs.d", f"{holder.fingerprint}.rev").read_bytes()
+    own.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
+    return own.gpg("--armor", "--export")
+
+
+VERSION, ALGORITHM = 2, 7
+NOT_TO_TRUST = {
+    "nothing": lambda ring, good: b"",
+    "secret": lambda ring, good: good.signing.armoured,
+    "doubled": lambda ring, good: good.public * 2,
+    "relabelled": lambda ring, good: good.public.replace(b"PUBLIC", b"PRIVATE"),
+    "secret packets": lambda ring, good: good.signing.armoured.replace(b"PRIVATE", b"PUBLIC"),
+    "a secret packet": lambda ring, good: public(
+        ring.gpg("--export", good.fingerprint) + ring.gpg("--export-secret-keys", good.fingerprint)
+    ),
+    "half": lambda ring, good: good.public[:200],
+    "megabyte": lambda ring, good: b"x" * (1 << 20),
+    "pair": lambda ring, good: ring.gpg("--armor", "--export", good.fingerprint, ring.new("pair")),
+    "binary": lambda ring, good: ring.gpg("--export", good.fingerprint),
+    "bytes before": lambda ring, good: b"before\n" + good.public,
+    "bytes behind": lambda ring, good: good.public + b"behind\n",
+    "bytes behind the packets": lambda ring, good: public(
+        ring.gpg("--export", good.fingerprint) + b"behind"
+    ),
+    "a packet of text": lambda ring, good: public(
+        ring.gpg("--export", good.fingerprint) + b"\xcb\x07b\0\0\0\0\0x"
+    ),
+    "no self-signature": lambda ring, good: public(
+        (packets := ring.gpg("--export", good.fingerprint))[: 4 + 51 + packets[54]]
+    ),
+    "version 3": lambda ring, good: changed(ring, good, VERSION, 3),
+    "version 5": lambda ring, good: version_5(ring),
+    "version 6": lambda ring, good: changed(ring, good, VERSION, 6),
+    "unknown algorithm": lambda ring, good: changed(ring, good, ALGORITHM, 99),
+    "expired": lambda ring, good: ring.holder(ring.new("late", "2021-01-01", "20200101")).public,
+    "revoked": lambda ring, good: revoked(ring),
+    "future": lambda ring, good: ring.holder(ring.new("soon", "never", "20990101")).public,
+    "weak RSA": lambda ring, good: ring.holder(ring.new("rsa", algorithm="rsa1024")).public,
+    "weak DSA": lambda ring, good: ring.holder(ring.new("dsa", algorithm="dsa1024")).public,
+    "weak subkey": lambda ring, good: weak_subkey(ring),
+    "expired subkey": lambda ring, good: expired_subkey(ring),
+    "certifies only": lambda ring, good: ring.holder(ring.new("c", usage="cert")).public,
+    "cannot sign": lambda ring, good: cannot_sign(ring),
+}
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("content", NOT_TO_TRUST.values(), ids=NOT_TO_TRUST)
+def test_what_is_no_living_public_key_is_neither_trusted_nor_written(
+    content, ring, good, checkout, tmp_path
+):
+    file, folder = tmp_path / "key.asc", checkout / "gnupg"
     file.write_bytes(content(ring, good))
+    before = contents(folder)
+    with pytest.raises(PressboxError) as caught:
+        signers.trust(file, folder)
+    assert "; " in str(caught.value)
     with pytest.raises(PressboxError):
-        signers.trust(file, checkout / "gnupg")
-    assert list(trusted_signers(checkout / "gnupg")) == [DEMO]
+        signers.rotate(file, DEMO, TOMORROW, folder)
+    assert contents(folder) == before
+
+
+TO_TRUST = {
+    "the same": lambda ring, good: good.public,
+    "CRLF": lambda ring, good: good.public.replace(b"\n", b"\r\n"),
+    "a comment": lambda ring, good: good.public.replace(
+        b"BLOCK-----\n\n", b"BLOCK-----\nComment: x\n\n"
+    ),
+    "armoured anew": lambda ring, good: public(ring.gpg("--export", good.fingerprint)),
+    "RSA": lambda ring, good: ring.holder(ring.new("r", algorithm="rsa2048")).public,
+    "DSA": lambda ring, good: ring.holder(ring.new("d", algorithm="dsa2048")).public,
+    "NIST P-256": lambda ring, good: ring.holder(ring.new("n", algorithm="nistp256")).public,
+    "signing subkey": lambda ring, good: with_subkey(ring, "sub").public,
+    "for both": lambda ring, good: ring.holder(ring.new("b", usage="default")).public,
+    "certified": lambda ring, good: certified(ring),
+}
+
+
+def certified(ring):
+    fingerprint = ring.new("friend")
+    certifier = ring.new("certifier", usage="default")
+    ring.gpg("--local-user", certifier, "--quick-sign-key", fingerprint)
+    return ring.holder(fingerprint).public
+
+
+@pytest.mark.parametrize("content", TO_TRUST.values(), ids=TO_TRUST)
+def test_what_is_one_is_trusted_and_its_signature_accepted(content, ring, good, checkout, tmp_path):
+    file, folder = tmp_path / "key.asc", checkout / "gnupg"
+    file.write_bytes(content(ring, good))
+    key = signers.trust(file, folder)
+    assert opens(signed_by(ring, Holder(key.fingerprint, b"", None)), folder).labels == ["x", "y"]
+
+
+def commands(file):
+    return {
+        "trust": lambda folder: signers.trust(file, folder),
+        "revoke": lambda folder: signers.revoke(DEMO, folder),
+        "rotate": lambda folder: signers.rotate(file, DEMO, TOMORROW, folder),
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "step"),
+    # The files that each of them writes: the key, ownertrust, who retires, names.
+    [(c, n) for c, files in {"trust": 4, "revoke": 2, "rotate": 4}.items() for n in range(files)],
+)
+def test_a_command_that_is_killed_between_two_files_is_given_again(
+    command, step, good, checkout, tmp_path, monkeypatch
+):
+    folder, undisturbed = checkout / "gnupg", tmp_path / "undisturbed"
+    (folder / RETIRING).write_text(json.dumps({DEMO: f"{TODAY}"}))
+    shutil.copytree(folder, undisturbed)
+    run = commands(public_file(tmp_path, good))[command]
+    run(undisturbed)
+    written = []
+
+    def write(path, content):
+        if len(written) == step:
+            os._exit(9)
+        written.append(path)
+        signers_write(path, content)
+
+    signers_write = signers._write
+    process = os.fork()
+    if not process:
+        try:
+            monkeypatch.setattr(signers, "_write", write)
+            run(folder)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+    try:
+        trusted_signers(folder)
+    except NotTrusted as error:
+        assert "give again the command" in str(error)
+    run(folder)
+    assert contents(folder) == contents(undisturbed)
 
 
 def test_a_rotated_key_is_accepted_to_the_end_of_its_last_day_and_then_refused(
