@@ -74,11 +74,8 @@ def trusted_signers(folder: Path = GNUPG) -> dict[str, Signer]:
     """The signers by fingerprint; NotTrusted if the folder is not in order."""
     signers, owners = _listed(folder)
     if owners != signers.keys():
-        raise NotTrusted(
-            Reason.KEYS,
-            f"{NAMES} and {TRUST} in {folder} do not name the same keys",
-            "give again the command of scripts/keys.sh that was stopped, or: git checkout gnupg",
-        )
+        what = f"{NAMES} and {TRUST} do not name the same keys"
+        raise _unsound(folder, what, "repeat the command that was stopped, or ")
     return signers
 
 
@@ -111,11 +108,11 @@ def _listed(folder: Path) -> tuple[dict[str, Signer], set[str]]:
     return signers, owners
 
 
-def _unsound(folder: Path, what: str) -> NotTrusted:
+def _unsound(folder: Path, what: str, remedy: str = "") -> NotTrusted:
     return NotTrusted(
         Reason.KEYS,
         f"the trusted signers in {folder} are not in order: {what}",
-        "bring them back, e.g. with: git checkout gnupg",
+        f"{remedy}bring them back, e.g. with: git checkout gnupg",
     )
 
 

@@ -13,7 +13,6 @@ import resource
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -124,15 +123,24 @@ def _check(key: SigningKey, release: bool) -> None:
             "give what gpg --armor --export-secret-keys prints for it",
         )
     public = found[0]
-    if public.expires is not None and public.expires < time.time():
+    if not public.signs or public.flaw:
+        what = public.flaw or "it has expired or was revoked"
         raise PressboxError(
-            f"the signing key {public.fingerprint} has expired", "replace it: scripts/keys.sh new"
+            f"the signing key {public.fingerprint} is of no use: {what}",
+            "replace it: scripts/keys.sh new",
         )
-    if public.fingerprint not in trusted_signers():
+    signer = trusted_signers().get(public.fingerprint)
+    if signer is None:
         raise NotTrusted(
             Reason.SIGNER,
             f"the signing key {public.fingerprint} is not among the trusted signers",
             "trust it first: scripts/keys.sh trust FILE",
+        )
+    if signer.retired:
+        raise NotTrusted(
+            Reason.EXPIRED,
+            f"the signing key {public.fingerprint} was retired on {signer.until}",
+            "sign with the key that replaced it",
         )
     if release and public.fingerprint == DEMO:
         raise NotTrusted(

@@ -694,7 +694,7 @@ def test_a_command_that_is_killed_between_two_files_is_given_again(
     try:
         trusted_signers(folder)
     except NotTrusted as error:
-        assert "give again the command" in str(error)
+        assert "repeat the command" in str(error)
     run(folder)
     assert contents(folder) == contents(undisturbed)
 

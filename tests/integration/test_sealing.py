@@ -8,13 +8,16 @@ import json
 import os
 import pickletools
 import tarfile
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import TEXTS, assert_refused, make_key, python, trust
+from hostile import Ring
 
-from pressbox import keys, signing, tarball
+from pressbox import keys, signers, signing, tarball
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 
 KEY = signing.demo_key()
@@ -122,6 +125,12 @@ def test_a_missing_key_file_is_named(name, checkout):
     assert caught.value.exit_status == 1
 
 
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch):
+    """What one test hands over is not there for the next."""
+    monkeypatch.setattr(signing, "_kept", None)
+
+
 def piped(content):
     reading, writing = os.pipe()
     os.write(writing, content)
@@ -151,6 +160,48 @@ def test_the_key_in_files_comes_before_that_on_a_pipe(monkeypatch):
     monkeypatch.setenv("PRESSBOX_SIGNING_FD", piped(b"x"))
     secret, passphrase = keys.GNUPG / "demo.secret.asc", keys.GNUPG / "demo.passphrase"
     assert chosen("--signing-key", str(secret), "--passphrase-file", str(passphrase)) == KEY
+
+
+@pytest.fixture
+def signer(stranger, checkout, monkeypatch):
+    """Somebody who is trusted, and the folder that says so."""
+    folder = trust(checkout / "gnupg", stranger)
+    known = partial(signers.trusted_signers, folder)
+    monkeypatch.setattr(signing, "trusted_signers", known)
+    monkeypatch.setenv(signing.KEY, stranger.signing.armoured.decode())
+    return stranger, folder
+
+
+@pytest.mark.parametrize(("days", "status"), [(-1, 3), (0, 0), (1, 0)])
+def test_a_key_that_was_retired_is_said_before_the_training(days, status, signer):
+    holder, folder = signer
+    until = datetime.now(UTC).date() + timedelta(days=days)
+    (folder / signers.RETIRING).write_text(json.dumps({holder.fingerprint: f"{until}"}))
+    if not status:
+        assert chosen().armoured == holder.signing.armoured
+        return
+    with pytest.raises(NotTrusted, match="retired") as caught:
+        chosen()
+    assert caught.value.reason is Reason.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("options", "saying"),
+    [
+        ({"algorithm": "rsa1024"}, "1024 bits"),
+        ({"usage": "cert"}, "cannot sign"),
+        ({"expires": "2021-01-01", "clock": "20200101"}, "has expired"),
+    ],
+    ids=["weak", "certifies only", "expired"],
+)
+def test_a_key_whose_signature_nobody_accepts_is_said_before_the_training(
+    options, saying, monkeypatch
+):
+    ring = Ring()
+    key = ring.holder(ring.new("useless", **options)).signing
+    monkeypatch.setenv(signing.KEY, key.armoured.decode())
+    with pytest.raises(PressboxError, match=saying):
+        chosen()
 
 
 def test_a_release_is_not_signed_with_the_demo_key():
