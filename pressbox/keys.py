@@ -162,7 +162,7 @@ def gnupg_home(agent: str | None = None) -> Iterator[str]:
     except OSError as error:
         raise PressboxError(
             f"there is no room for a GnuPG home ({error.strerror})",
-            f"free some space in {place or tempfile.gettempdir()}",
+            f"free some space in {place or 'the folder that TMPDIR names'}",
         ) from error
     with folder as home, contextlib.nullcontext() if agent is None else _keeper(home):
         yield home

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from functools import partial
@@ -21,6 +22,7 @@ from conftest import assert_refused, python, trust
 from hostile import PASSPHRASE, Ring, opens
 
 from pressbox import keys, signing
+from pressbox.errors import PressboxError
 
 SECONDS = 10
 # Says what a training could see of a key: its variables, those that /proc shows, those of a child,
@@ -248,6 +250,16 @@ def test_a_signing_that_ends_leaves_no_agent_and_no_home(stranger):
         assert agents(home)
     assert not agents(home)
     assert not Path(home).exists()
+
+
+def test_without_any_place_for_a_home_that_is_one_error(stranger, monkeypatch):
+    monkeypatch.setattr(keys, "MEMORY", Path("/nowhere"))
+    with keys.signing_home(stranger.signing) as (home, _):
+        assert Path(home).parent == Path(tempfile.gettempdir())
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    with pytest.raises(PressboxError, match="no room.*TMPDIR"), keys.signing_home(stranger.signing):
+        pass
 
 
 # Somebody's own agent
