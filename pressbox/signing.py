@@ -31,7 +31,9 @@ _kept: SigningKey | None = None
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of train.py that choose the key."""
-    group = parser.add_argument_group("signing (default: PRESSBOX_SIGNING_KEY, else the demo key)")
+    group = parser.add_argument_group(
+        "signing (default: PRESSBOX_SIGNING_KEY and _PASSPHRASE, else the demo key)"
+    )
     group.add_argument("--signing-key", metavar="FILE", type=Path, help="armoured secret key")
     group.add_argument("--passphrase-file", metavar="FILE", type=Path, help="its passphrase")
     group.add_argument(
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FINGERPRINT",
         help="a trusted signer whose secret key the running gpg-agent holds, or its smartcard",
     )
-    group.add_argument("--agent-socket", metavar="PATH", help="default: that of your GnuPG home")
+    group.add_argument("--agent-socket", metavar="PATH", help="default: that of your GNUPGHOME")
     group.add_argument(
         "--release", action="store_true", help="refuse to sign with the published demo key"
     )

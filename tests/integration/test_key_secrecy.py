@@ -258,7 +258,10 @@ def test_without_any_place_for_a_home_that_is_one_error(stranger, monkeypatch):
         assert Path(home).parent == Path(tempfile.gettempdir())
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
-    with pytest.raises(PressboxError, match="no room.*TMPDIR"), keys.signing_home(stranger.signing):
+    with (
+        pytest.raises(PressboxError, match=r"no room.*TMPDIR"),
+        keys.signing_home(stranger.signing),
+    ):
         pass
 
 
