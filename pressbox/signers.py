@@ -180,30 +180,15 @@ def rotate(file: Path, fingerprint: str, until: date, folder: Path = GNUPG) -> K
 
 def _acceptable(file: Path) -> tuple[Key, Signer]:
     """The public key in the file; PressboxError unless its signatures would be accepted today."""
-    try:
-        armoured = _read_key(file)
-        content = _dearmoured(file.name, armoured)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{file} is no public key ({error})", "give what gpg --armor --export prints"
-        ) from error
-    tags, end = packets_of(armoured)
-    if tags.count(KEY_PACKET) != 1 or not set(tags) <= PACKETS or end != len(content):
-        raise UsageError(
-            f"{file} is not one public key and nothing else",
-            "give what gpg --armor --export prints for one key",
-        )
-    described = describe_keys(armoured)
-    if len(described) != 1 or not FINGERPRINT.fullmatch(described[0].fingerprint):
-        raise UsageError(f"{file} holds no key of OpenPGP's version 4", MAKE_ONE)
-    fingerprint = described[0].fingerprint
+    armoured, described = _one_key(file)
+    fingerprint = described.fingerprint
     if fingerprint == SPECIAL_K_TEST_KEY:
         raise UsageError("special_k's published test key is not to be trusted", MAKE_ONE)
     try:
         with verifying_home({fingerprint: armoured}) as (_, known):
             key = known[fingerprint]
     except NotTrusted as error:
-        what = described[0].flaw or "GnuPG does not take it: it has no valid signature of its own"
+        what = described.flaw or "GnuPG does not take it: it has no valid signature of its own"
         raise UsageError(f"the key {fingerprint} is none to trust: {what}", MAKE_ONE) from error
     if key.created > datetime.now(UTC).timestamp():
         raise PressboxError(
@@ -212,6 +197,27 @@ def _acceptable(file: Path) -> tuple[Key, Signer]:
     if not key.signs:
         raise PressboxError(f"the key {key.fingerprint} has expired or was revoked", MAKE_ONE)
     return key, Signer(f"{fingerprint[-16:]}.pub.asc", fingerprint, armoured, None)
+
+
+def _one_key(file: Path) -> tuple[bytes, Key]:
+    """What the file holds, and what GnuPG says of it; UsageError if it is anything but one key."""
+    try:
+        armoured = _read_key(file)
+        content = _dearmoured(file.name, armoured)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{file} is no public key ({error})", "give what gpg --armor --export prints"
+        ) from error
+    tags, size = packets_of(armoured)
+    if tags.count(KEY_PACKET) != 1 or not set(tags) <= PACKETS or size != len(content):
+        raise UsageError(
+            f"{file} is not one public key and nothing else",
+            "give what gpg --armor --export prints for one key",
+        )
+    described = describe_keys(armoured)
+    if len(described) != 1 or not FINGERPRINT.fullmatch(described[0].fingerprint):
+        raise UsageError(f"{file} holds no key of OpenPGP's version 4", MAKE_ONE)
+    return armoured, described[0]
 
 
 def _add(signer: Signer, signers: dict[str, Signer], folder: Path) -> None:
