@@ -1,5 +1,11 @@
 """Train, seal, verify and use the newsroom's sports classifier. See README.md."""
 
+import sys
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    # `python -m pressbox` searches the current folder first, which may be anybody's.
+    del sys.path[0]
+
 from importlib import import_module
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The command line inside: python -m pressbox verify|show|predict|compare|replay|doctor|keys …"""
+"""The command line inside: pressbox verify|show|predict|compare|replay|doctor|keys …"""
 
 import json
 import sys
@@ -99,7 +99,7 @@ def _policy_options(sub) -> None:
     sub.add_argument(
         "--release",
         action="store_true",
-        help="demand an accepted environment, and another key than the demo key",
+        help="demand what a release is: docs/trust.md",
     )
     sub.add_argument(
         "--accepted",

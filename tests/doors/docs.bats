@@ -24,7 +24,7 @@ commands() {
 		case $command in
 		# What CI runs; it would run itself.
 		"scripts/test.sh --bootstrap") ;;
-		python* | echo*python*)
+		python* | pressbox* | echo*pressbox*)
 			"$ENGINE" run --rm --user "$(id -u)" --volume "$CHECKOUT:/workspaces/pressbox" pressbox bash -c "$command"
 			;;
 		*) bash -c "$command" </dev/null ;;

@@ -29,8 +29,8 @@ inspect() {
 			cp -r /downstream source
 			own/bin/pip install --quiet ./source
 			rm -r source
-			own/bin/python -m pressbox verify /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/gnupg
-			own/bin/python -m pressbox predict /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/gnupg "A googly beat the bat"
+			own/bin/pressbox verify /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/gnupg
+			own/bin/pressbox predict /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/gnupg "A googly beat the bat"
 		'
 	[[ $output == *"trusted"*"True"* ]]
 	[[ $(last_line) == cricket* ]]
