@@ -1,19 +1,21 @@
 """The environment that is running: its passport, and what has changed in it since it was built.
 
 The everyday check asks the file system which files were touched after the image was unpacked, a
-question about times that no editor can falsify, and looks only at those. The deep one reads all.
+question about times that no editor can falsify, and reads only those. The deep one reads all.
 """
 
 import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pressbox import ROOT, passport
-from pressbox.errors import Drifted
+from pressbox.errors import Drifted, UsageError
 from pressbox.passport import FILES, INPUTS, LOADED, PASSPORT, SEAL, STEERING
 
 UNKNOWN = "unknown"
@@ -23,27 +25,44 @@ REBUILD = (
     " scripts/train.sh takes a fresh one), or train all the same with --allow-drift,"
     " which the model then says"
 )
-# Variables that steer Python, NumPy, BLAS, OpenMP or the loader ...
+# Variables that steer Python, NumPy, BLAS, OpenMP, OpenSSL, GLib or the loader, or say where they
+# find code ...
 STEERS = re.compile(
-    r"(BLIS|GOMP|GOTO|LD|MKL|NPY|NUMEXPR|NUMPY|OMP|OPENBLAS|SCIPY|SKLEARN|VECLIB)_\w+"
-    r"|GLIBC_TUNABLES|PYTHON\w+"
+    r"(BLIS|GI|GIO|GOMP|GOTO|KMP|LD|MALLOC|MKL|NPY|NUMEXPR|NUMPY|OMP|OPENBLAS|OPENSSL|SCIPY|SKLEARN"
+    r"|VECLIB)_\w+|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|NLSPATH|PYTHON\w+"
 )
 # ... and those of them that change nothing that a training computes.
 HARMLESS = {
+    "KMP_DUPLICATE_LIB_OK",  # these two, scikit-learn sets
+    "KMP_INIT_AT_FORK",
     "PYTHONBREAKPOINT",
     "PYTHONDONTWRITEBYTECODE",
     "PYTHONFAULTHANDLER",
     "PYTHONIOENCODING",
     "PYTHONPROFILEIMPORTTIME",
-    "PYTHONSTARTUP",
     "PYTHONTRACEMALLOC",
     "PYTHONUNBUFFERED",
     "PYTHONVERBOSE",
-    "PYTHONWARNINGS",
     "PYTHON_BASIC_REPL",
     "PYTHON_COLORS",
     "PYTHON_HISTORY",
 }
+
+
+# Read by nobody but an interactive Python, such as that of a notebook.
+INTERACTIVE = "PYTHONSTARTUP"
+PREFIX = "/opt/venv"
+# The way in here, which the scripts tell.
+DOOR, DOORS = "PRESSBOX_DOOR", ("docker", "podman", "devcontainer", "inside")
+# Fresh and closed each time; the others are no boundary.
+RELEASE_DOORS = ("docker", "podman")
+# Files of the image's last layer, each in a place of its own (see the Dockerfile) ...
+WITNESSES = ("/etc/pressbox/unpacked", "/usr/share/pressbox/unpacked", "/var/lib/pressbox/unpacked")
+# ... and what Docker and podman write when they create or start a container.
+CREATED = ("/.dockerenv", "/run/.containerenv")
+MOUNTS = Path("/proc/self/mountinfo")
+# What Python asks for by its full path, and the variables it gets: nobody else's.
+FIND, ISOLATED = "/usr/bin/find", {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +71,9 @@ class Environment:
 
     passport: None where there is none. digest: of it, or "unknown". drift: what has changed since,
     in words. stale: the files of this checkout that it was not built from. inputs: SHA-256 of those
-    that it was built from, by path.
+    that it was built from, by path. deep: whether every file was read. files: what the image has
+    where code is loaded from, as ``passport.measure`` describes it. moment: when it was looked at,
+    in nanoseconds.
     """
 
     passport: dict | None = None
@@ -60,6 +81,9 @@ class Environment:
     drift: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     inputs: dict[str, str] = field(default_factory=dict)
+    deep: bool = False
+    files: dict[str, str] = field(default_factory=dict, repr=False)
+    moment: int = 0
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -79,6 +103,7 @@ def current(deep: bool = False, folder: Path = passport.FOLDER) -> Environment:
             drift=("this environment has no passport: it is not an image of Pressbox",)
         )
     issued = _read(folder)
+    moment = time.time_ns()
     files = _Files(folder, issued)
     if deep:
         found = passport.measure()
@@ -86,16 +111,48 @@ def current(deep: bool = False, folder: Path = passport.FOLDER) -> Environment:
     else:
         searching = files.search_touched()
         changes = [*_packages(issued, _installed()), *files.compare_touched(searching)]
-    drift = [*_variables(issued["variables"]), *changes]
+    drift = [*_surroundings(issued), *changes]
     inputs = passport.parsed_sums((folder / INPUTS).read_bytes())
     stale = [path for path in inputs if passport.file_digest(f"{ROOT}/{path}") != inputs[path]]
     digest = passport.digest(passport.canonical(issued))
-    return Environment(issued, digest, tuple(drift), tuple(stale), inputs)
+    known = (tuple(drift), tuple(stale), inputs, deep, files.entries, moment)
+    return Environment(issued, digest, *known)
 
 
-def checked(allow_drift: bool = False) -> Environment:
+def changes(earlier: Environment, paths: Iterable[str]) -> Iterator[str]:
+    """How the environment differs from what it was earlier, in words: of the image's files, these.
+
+    A second look at all of them would take as long as the first; only what was executed matters.
+    """
+    for difference in _surroundings(earlier.passport):
+        if difference not in earlier.drift:
+            yield difference
+    for path in sorted(earlier.files.keys() & paths):
+        try:
+            touched = os.stat(path).st_ctime_ns >= earlier.moment
+        except OSError:
+            touched = True
+        if touched and passport.entry(path) != earlier.files[path]:
+            yield f"{path} was changed during the training"
+
+
+def _surroundings(issued: dict) -> Iterator[str]:
+    yield from _variables(issued["variables"])
+    yield from _elsewhere()
+    yield from _mounted()
+
+
+def door() -> str:
+    """The door that led in here; UsageError for one that there is not."""
+    name = os.environ.get(DOOR, "inside")
+    if name not in DOORS:
+        raise UsageError(f"{DOOR} names no door", f"unset {DOOR}; the scripts set it")
+    return name
+
+
+def checked(allow_drift: bool = False, deep: bool = False) -> Environment:
     """The environment, for a training. Raises Drifted if it has changed and that is not allowed."""
-    environment = current()
+    environment = current(deep)
     if environment.differences and not allow_drift:
         raise Drifted(
             f"the environment has drifted: {shortened(environment.differences)}",
@@ -146,16 +203,38 @@ def _read(folder: Path) -> dict:
 
 def _odd_variables(wanted: dict[str, str | None]) -> list[str]:
     unset = [name for name in STEERING if os.environ.get(name) != wanted.get(name)]
-    foreign = (name for name in os.environ if STEERS.fullmatch(name))
-    return unset + sorted(set(foreign) - HARMLESS - set(STEERING))
+    foreign = {name for name in os.environ if STEERS.fullmatch(name)}
+    if "IPython" not in sys.modules and not hasattr(sys, "ps1"):
+        foreign.discard(INTERACTIVE)
+    return unset + sorted(foreign - HARMLESS - set(STEERING))
 
 
 def _variables(wanted: dict[str, str | None]) -> Iterator[str]:
     for name in _odd_variables(wanted):
         value = os.environ.get(name)
-        yield f"variable {name} is {'not set' if value is None else value}" + (
-            f", not {wanted[name]}" if wanted.get(name) is not None else ""
-        )
+        if name not in STEERING:
+            # Its value is not ours to tell: it may be somebody's secret.
+            yield f"variable {name} is set"
+        else:
+            yield f"variable {name} is {'not set' if value is None else value}, not {wanted[name]}"
+
+
+def _elsewhere() -> Iterator[str]:
+    if sys.prefix != PREFIX:
+        yield f"this Python is that of {sys.prefix}, not of {PREFIX}"
+
+
+def _mounted() -> Iterator[str]:
+    """What hides the image's files behind others, whose times say nothing."""
+    for line in MOUNTS.read_text(errors="surrogateescape").splitlines():
+        # Blanks and the like are written as three octal digits.
+        point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[4])
+        if point != "/" and any(_within(point, place) or _within(place, point) for place in LOADED):
+            yield f"something is mounted at {point}"
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _installed() -> dict:
@@ -219,29 +298,30 @@ def _changes(kind: str, before: dict[str, str], after: dict[str, str]) -> Iterat
 
 
 class _Files:
-    """The files that a training may load, and how they differ from those of the image."""
+    """What lies where a training loads code from, and how it differs from what the image has."""
 
     def __init__(self, folder: Path, issued: dict):
         content = (folder / FILES).read_bytes()
         if passport.digest(content) != issued["files"]["digest"]:
             raise Drifted(f"the list of files in {folder} has been edited", REBUILD)
-        self._sums = passport.parsed_sums(content)
-        # The first of them to be unpacked: whatever changed later was not in the image.
-        self._unpacked = min(file.stat().st_ctime_ns for file in folder.iterdir())
+        self.entries: dict[str, str] = json.loads(content)
+        self._unpacked = _unpacked(folder)
 
     def compare(self, found: dict[str, str]) -> list[str]:
         return [
             self._in_words(path, found.get(path))
-            for path in sorted(found.keys() | self._sums.keys())
-            if found.get(path) != self._sums.get(path)
+            for path in sorted(found.keys() | self.entries.keys())
+            if found.get(path) != self.entries.get(path)
         ]
 
     def search_touched(self) -> subprocess.Popen:
         """Look for what changed since the image was unpacked, on another processor."""
         existing = [path for path in LOADED if os.path.lexists(path)]
         seconds, rest = divmod(self._unpacked, 10**9)
-        find = ["find", *existing, "-newerct", f"@{seconds}.{rest:09}", "-print0"]
-        return subprocess.Popen(find, stdout=subprocess.PIPE)
+        find = [FIND, *existing, "-newerct", f"@{seconds}.{rest:09}", "-print0"]
+        return subprocess.Popen(
+            find, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ISOLATED
+        )
 
     def compare_touched(self, searching: subprocess.Popen) -> list[str]:
         """Compare what was touched; of a folder that is new, the folder alone is told."""
@@ -253,32 +333,45 @@ class _Files:
         children = self._children() if touched else {}
         found, fresh = [], set()
         for path in touched:
-            folder = os.path.isdir(path) and not os.path.islink(path)
             if os.path.dirname(path) in fresh:
                 fresh.add(path)
-            elif folder and path not in children:
-                fresh.add(path)
-                found.append(f"folder {path} is new")
-            elif folder:
-                gone = (child for child in children[path] if not os.path.lexists(child))
-                found += (f"{child} is gone" for child in sorted(gone))
-            elif (content := passport.file_digest(path)) is None or content != self._sums.get(path):
-                found.append(self._in_words(path, content))
+                continue
+            entry = passport.entry(path)
+            if entry != self.entries.get(path):
+                found.append(self._in_words(path, entry))
+                if path not in self.entries:
+                    fresh.add(path)
+            gone = (child for child in children.get(path, ()) if not os.path.lexists(child))
+            found += (f"{child} is gone" for child in gone)
         return found
 
-    def _children(self) -> dict[str, set[str]]:
-        """What the image had in each folder: files, and folders with files somewhere below."""
-        children: dict[str, set[str]] = {}
-        for path in self._sums:
-            while folder := os.path.dirname(path):
-                known = children.setdefault(folder, set())
-                if path in known or folder == "/":
-                    break
-                known.add(path)
-                path = folder
+    def _children(self) -> dict[str, list[str]]:
+        """What the image has in each folder."""
+        children: dict[str, list[str]] = {}
+        for path in self.entries:
+            children.setdefault(os.path.dirname(path), []).append(path)
         return children
 
     def _in_words(self, path: str, found: str | None) -> str:
-        if path not in self._sums:
-            return f"{path} is new"
-        return f"{path} {'was changed' if found else 'is gone'}"
+        if path not in self.entries:
+            what = "folder " if (found or "").startswith("folder") else ""
+            return f"{what}{path} is new"
+        if found is None:
+            return f"{path} is gone"
+        unreadable = found.endswith(passport.UNREADABLE)
+        return f"{path} {passport.UNREADABLE if unreadable else 'was changed'}"
+
+
+def _unpacked(folder: Path) -> int:
+    """When the image was unpacked, in nanoseconds: nothing that changed later was in it.
+
+    The passport came last. A command like ``chown -R /opt`` moves its times, but not those of all
+    its witnesses, and the container was created later still. Without one of them: the beginning of
+    time, so that everything is read.
+    """
+    try:
+        moments = [os.stat(path).st_ctime_ns for path in (*folder.iterdir(), *WITNESSES)]
+    except FileNotFoundError:
+        return 0
+    created = (os.stat(path).st_mtime_ns for path in CREATED if os.path.exists(path))
+    return min([*moments, *created])

@@ -1,9 +1,10 @@
 """The passport of an image: what it is made of, as far as that can steer a training.
 
 The last step of the image's build runs this file by itself, on what is installed, and leaves in
-``FOLDER``: ``passport.json``, whose SHA-256 is the environment digest; ``files.sha256``, every file
-that a training may load; and ``inputs.sha256``, what the image was built from. Not the door, the
-user, the host or the time take part, so the same image has the same passport through every door.
+``FOLDER``: ``passport.json``, whose SHA-256 is the environment digest; ``files.json``, all that
+lies where a training may load code from; and ``inputs.sha256``, what the image was built from. Not
+the door, the user, the host or the time take part, so the same image has the same passport through
+every door.
 """
 
 import hashlib
@@ -16,9 +17,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 FOLDER = Path("/opt/pressbox")
-PASSPORT, SEAL, FILES, INPUTS = "passport.json", "passport.sha256", "files.sha256", "inputs.sha256"
+PASSPORT, SEAL, FILES, INPUTS = "passport.json", "passport.sha256", "files.json", "inputs.sha256"
 # Variables that the image sets because they steer a training.
 STEERING = (
     "LANG",
@@ -27,31 +28,35 @@ STEERING = (
     "OPENBLAS_NUM_THREADS",
     "PYTHONHASHSEED",
     "PYTHONNOUSERSITE",
+    "PYTHONSAFEPATH",
     "SOURCE_DATE_EPOCH",
     "TZ",
 )
 # What a training may load code from. What users, editors and certificate authorities add lies
 # elsewhere, and so does Poetry.
 LOADED = (
+    "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
     "/etc/ld.so.preload",
     "/etc/python3",
     "/etc/python3.13",
+    "/etc/ssl/openssl.cnf",
     "/opt/venv",
     "/usr/bin",
     "/usr/lib",
     "/usr/lib64",
     "/usr/local/lib",
 )
+UNREADABLE = "cannot be read"
 PYTHON = ("/usr/bin/python3.13", "/usr/lib/python3.13/")
 DPKG_STATUS = Path("/var/lib/dpkg/status")
 DISTRIBUTION = re.compile(r"([A-Za-z0-9_.]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 
 
-def canonical(passport: dict) -> bytes:
-    """The one way in which a passport is written."""
-    return json.dumps(passport, sort_keys=True, indent=1).encode() + b"\n"
+def canonical(content: dict) -> bytes:
+    """The one way in which a passport is written, and its list of files."""
+    return json.dumps(content, sort_keys=True, indent=1).encode() + b"\n"
 
 
 def digest(content: bytes) -> str:
@@ -59,7 +64,7 @@ def digest(content: bytes) -> str:
 
 
 def describe(files: dict[str, str]) -> dict:
-    """The passport of the running environment, whose files have these SHA-256."""
+    """The passport of the running environment, whose files are these, as ``measure`` has them."""
     release = platform.freedesktop_os_release()
     python = {path: files[path] for path in files if path.startswith(PYTHON)}
     return {
@@ -67,10 +72,10 @@ def describe(files: dict[str, str]) -> dict:
         "architecture": platform.machine(),
         "base": f"{release['ID']} {release.get('VERSION_ID', 'rolling')}",
         "debian_packages": debian_packages(),
-        "files": {"count": len(files), "digest": digest(sums(files))},
-        "python": {"version": platform.python_version(), "files": digest(sums(python))},
+        "files": {"count": len(files), "digest": digest(canonical(files))},
+        "python": {"version": platform.python_version(), "files": digest(canonical(python))},
         "python_packages": {
-            name: {"version": version, "files": digest(sums(_files_of(folder, files)))}
+            name: {"version": version, "files": digest(canonical(_files_of(folder, files)))}
             for name, (version, folder) in python_packages().items()
         },
         "variables": {name: os.environ.get(name) for name in STEERING},
@@ -122,8 +127,35 @@ def _files_of(metadata: Path, files: dict[str, str]) -> dict[str, str]:
 
 
 def measure(paths: Iterable[str] = LOADED) -> dict[str, str]:
-    """SHA-256 of each file in these folders that everybody may read, links followed to files."""
-    return {path: content for path in _walk(paths) if (content := file_digest(path))}
+    """What lies in these places, folders and all, each entry as ``entry`` describes it."""
+    entries = ((path, entry(path)) for path in _walk(paths))
+    return {path: found for path, found in entries if found}
+
+
+def entry(path: str) -> str | None:
+    """What is there, as everybody sees it: its kind, permissions and content; None for nothing.
+
+    Of a link, where it leads, and the content of the file at its end.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode):
+            return f"link to {Path(path).readlink()} {file_digest(path) or ''}".rstrip()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return UNREADABLE
+    permissions = f"{stat.S_IMODE(mode):o}"
+    if stat.S_ISDIR(mode):
+        return f"folder {permissions} {'' if _is_open(mode) else UNREADABLE}".rstrip()
+    if stat.S_ISREG(mode):
+        return f"file {permissions} {file_digest(path) or UNREADABLE}"
+    return f"special {stat.filemode(mode)}"
+
+
+def _is_open(folder: int) -> bool:
+    """Whether everybody may see what lies in a folder of this mode."""
+    return folder & 0o005 == 0o005
 
 
 def file_digest(path: str) -> str | None:
@@ -140,12 +172,16 @@ def file_digest(path: str) -> str | None:
 
 def _walk(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
-        if not os.path.isdir(path) or os.path.islink(path):
-            yield path
+        yield path
+        try:
+            mode = os.lstat(path).st_mode
+            if not stat.S_ISDIR(mode) or not _is_open(mode):
+                continue
+            with os.scandir(path) as folder:
+                within = sorted(entry.path for entry in folder)
+        except OSError:
             continue
-        for folder, folders, names in os.walk(path):
-            folders.sort()
-            yield from (f"{folder}/{name}" for name in sorted(names))
+        yield from _walk(within)
 
 
 def sums(files: dict[str, str]) -> bytes:
@@ -160,12 +196,16 @@ def parsed_sums(content: bytes) -> dict[str, str]:
 def issue(folder: Path, sources: Path) -> None:
     """Write the passport of what is running, and the sums of what lies in ``sources``."""
     files = measure()
-    inputs = {path[len(f"{sources}/") :]: file_digest(path) for path in _walk([str(sources)])}
+    inputs = {
+        path.removeprefix(f"{sources}/"): content
+        for path in _walk([str(sources)])
+        if (content := file_digest(path))
+    }
     passport = canonical(describe(files))
     seal = f"{hashlib.sha256(passport).hexdigest()}  {PASSPORT}\n".encode()
     folder.mkdir(parents=True)
     for name, content in {
-        FILES: sums(files),
+        FILES: canonical(files),
         INPUTS: sums(inputs),
         PASSPORT: passport,
         SEAL: seal,

@@ -93,7 +93,7 @@ stops() {
 }
 
 @test "an undeclared variable that steers BLAS is told, with the line that undoes it" {
-	stops "export OPENBLAS_CORETYPE=Haswell" "variable OPENBLAS_CORETYPE is Haswell"
+	stops "export OPENBLAS_CORETYPE=Haswell" "variable OPENBLAS_CORETYPE is set"
 	[[ $stderr == *"; unset OPENBLAS_CORETYPE, or"* ]]
 }
 
@@ -107,7 +107,29 @@ stops() {
 }
 
 @test "a folder put before the packages is told" {
-	stops "export PYTHONPATH=/tmp" "variable PYTHONPATH is /tmp"
+	stops "export PYTHONPATH=/tmp" "variable PYTHONPATH is set"
+}
+
+@test "an edit that chown, touch and cp -a cover up is told" {
+	local file=$SITE/threadpoolctl.py cover
+	for cover in "chown -R 1000 /opt" "find /opt -exec touch {} +" "cp -a /opt/pressbox /opt/p; rm -r /opt/pressbox; mv /opt/p /opt/pressbox" \
+		"chown -R --from=0 0 /opt /usr/lib /usr/share /var /etc 2>/dev/null"; do
+		stops "echo '# edited' >>$file; $cover" "threadpoolctl.py was changed" 0:0
+	done
+}
+
+@test "a folder that is mounted over the packages is told" {
+	mkdir "$BATS_TEST_TMPDIR/joblib"
+	run -4 --separate-stderr "$ENGINE" run --rm --network none --user 1000 --env HOME=/tmp --volume "$CHECKOUT:/workspaces/pressbox" \
+		--volume "$BATS_TEST_TMPDIR/joblib:/opt/venv/share/mine" "$TAGGED" bash -c "$TRAIN"
+	one_error "something is mounted at /opt/venv/share/mine"
+}
+
+@test "a value that may be a secret is not told" {
+	run -4 --separate-stderr after 1000 "export LD_ACCESS_TOKEN=hunter2" "$TRAIN"
+	one_error "variable LD_ACCESS_TOKEN is set"
+	run -0 after 1000 "export LD_ACCESS_TOKEN=hunter2" "$TRAIN --allow-drift; pressbox show /tmp/drifted.tar.gz --statement"
+	[[ $output == *LD_ACCESS_TOKEN* && $output != *hunter2* ]]
 }
 
 @test "a missing passport is told" {
@@ -125,7 +147,7 @@ stops() {
 }
 
 @test "the deep check finds nothing in a fresh container, and what an edit of the lists hides" {
-	run -0 after 1000 true "python -m pressbox doctor --deep"
+	run -0 after 1000 true "pressbox doctor --deep"
 	run -4 after 0:0 "
 		python - <<-'EDIT'
 			import hashlib, json, pathlib
@@ -135,18 +157,18 @@ stops() {
 			content = (json.dumps(passport, sort_keys=True, indent=1) + '\n').encode()
 			(folder / 'passport.json').write_bytes(content)
 			(folder / 'passport.sha256').write_text(hashlib.sha256(content).hexdigest() + '  passport.json\n')
-		EDIT" "python -m pressbox doctor --deep"
+		EDIT" "pressbox doctor --deep"
 	[[ $output == *"WRONG drift        files of Python package numpy"* ]]
 }
 
 @test "with --allow-drift it trains, and the model says so for ever; a release refuses both" {
-	run -0 after 1000 "export OPENBLAS_CORETYPE=Haswell" "$TRAIN --allow-drift; python -m pressbox show /tmp/drifted.tar.gz --json"
-	[[ $output == *'"variable OPENBLAS_CORETYPE is Haswell"'* ]]
-	run -3 after 1000 "export OPENBLAS_CORETYPE=Haswell" "$TRAIN --allow-drift; python -m pressbox verify /tmp/drifted.tar.gz --release"
+	run -0 after 1000 "export OPENBLAS_CORETYPE=Haswell" "$TRAIN --allow-drift; pressbox show /tmp/drifted.tar.gz --json"
+	[[ $output == *'"variable OPENBLAS_CORETYPE is set"'* ]]
+	run -3 after 1000 "export OPENBLAS_CORETYPE=Haswell" "$TRAIN --allow-drift; pressbox verify /tmp/drifted.tar.gz --release"
 	[[ $output == *"not trusted (policy)"* ]]
 }
 
 @test "doctor says what has drifted, and what mends it" {
-	run -4 after 1000 "pip uninstall --quiet --yes funcy" "python -m pressbox doctor"
+	run -4 after 1000 "pip uninstall --quiet --yes funcy" "pressbox doctor"
 	[[ $output == *"WRONG drift        Python package funcy"*"rebuild the container"* ]]
 }

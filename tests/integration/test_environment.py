@@ -61,6 +61,7 @@ def test_all_variables_that_steer_are_set():
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
+        "PYTHONSAFEPATH": "1",
         "TZ": "UTC",
     }
 

@@ -5,6 +5,7 @@ import copy
 import json
 import os
 import re
+import sys
 
 import pytest
 
@@ -22,12 +23,17 @@ def small(tmp_path, monkeypatch):
     for name in ("numpy/core/a.py", "numpy/core/b.so", "numpy/init.py", "scipy.py"):
         (loaded / name).write_text(name)
     (loaded / "link").symlink_to("scipy.py")
+    (tmp_path / "mounts").write_text("1 0 0:1 / / rw - overlay overlay rw\n")
+    monkeypatch.setattr(environment, "MOUNTS", tmp_path / "mounts")
+    witness = tmp_path / "witness"
+    monkeypatch.setattr(environment, "WITNESSES", (str(witness),))
     for module in (environment, passport):
         monkeypatch.setattr(module, "LOADED", (str(loaded),))
     monkeypatch.setattr(passport.measure, "__defaults__", ((str(loaded),),))
     sources = tmp_path / "inputs"
     sources.mkdir()
     passport.issue(folder, sources)
+    witness.touch()
     return loaded, folder
 
 
@@ -82,7 +88,95 @@ def test_a_missing_file_is_told(small):
 
 def test_a_closed_file_is_told(small):
     (small[0] / "numpy/core/b.so").chmod(0o600)
-    assert both(small) == [f"{small[0]}/numpy/core/b.so is gone"]
+    assert both(small) == [f"{small[0]}/numpy/core/b.so cannot be read"]
+
+
+@pytest.mark.parametrize("name", ["numpy/core/b.so", "numpy/core"])
+def test_another_mode_is_told(name, small):
+    (small[0] / name).chmod(0o777)
+    assert both(small) == [f"{small[0]}/{name} was changed"]
+
+
+def test_a_folder_that_takes_the_place_of_a_file_is_told(small):
+    (small[0] / "scipy.py").unlink()
+    (small[0] / "scipy.py").mkdir()
+    assert f"{small[0]}/scipy.py was changed" in both(small)
+
+
+def test_a_pipe_and_a_link_to_nowhere_are_told(small):
+    os.mkfifo(small[0] / "pipe")
+    (small[0] / "dangling").symlink_to("nowhere")
+    assert both(small) == [f"{small[0]}/dangling is new", f"{small[0]}/pipe is new"]
+
+
+def test_the_file_at_the_end_of_a_link_is_told_by_the_deep_check(small):
+    """It may lie where nobody looks: /usr/bin/awk is a link to a link."""
+    outside = small[0].parent / "outside"
+    outside.write_text("one")
+    (small[0] / "away").symlink_to(outside)
+    before = passport.entry(str(small[0] / "away"))
+    outside.write_text("other")
+    assert passport.entry(str(small[0] / "away")) != before
+
+
+def touch_all(*paths):
+    """What ``chown -R`` does to their times."""
+    for path in paths:
+        path.chmod(path.stat().st_mode)
+
+
+def test_times_of_the_passport_that_were_moved_hide_nothing(small):
+    """chown -R /opt moves those of the passport, and of all that lies beside it."""
+    loaded, folder = small
+    (loaded / "numpy/core/a.py").write_text("edited")
+    touch_all(*folder.iterdir())
+    assert both(small) == [f"{loaded}/numpy/core/a.py was changed"]
+
+
+def test_without_a_witness_everything_is_read(small, tmp_path):
+    loaded, folder = small
+    (loaded / "numpy/core/a.py").write_text("edited")
+    touch_all(*folder.iterdir())
+    (tmp_path / "witness").unlink()
+    assert both(small) == [f"{loaded}/numpy/core/a.py was changed"]
+
+
+def test_a_container_that_is_older_than_all_witnesses_is_believed(small, tmp_path, monkeypatch):
+    """chown -R / moves them all, but they cannot be younger than the container."""
+    loaded, folder = small
+    created = tmp_path / "dockerenv"
+    created.touch()
+    monkeypatch.setattr(environment, "CREATED", (str(created),))
+    (loaded / "numpy/core/a.py").write_text("edited")
+    touch_all(tmp_path / "witness", *folder.iterdir())
+    assert both(small) == [f"{loaded}/numpy/core/a.py was changed"]
+
+
+@pytest.mark.parametrize("where", ["", "/numpy/a b", "/.."])
+def test_what_is_mounted_over_the_environment_is_told(where, small, tmp_path):
+    point = os.path.normpath(f"{small[0]}{where}")
+    line = f"2 1 0:2 / {point.replace(' ', chr(92) + '040')} rw - ext4 /dev/x rw\n"
+    (tmp_path / "mounts").write_text(f"2 1 0:2 / /elsewhere rw - ext4 /dev/x rw\n{line}")
+    assert both(small) == [f"something is mounted at {point}"]
+
+
+def test_the_python_of_another_venv_is_told(small, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", "/home/me/venv")
+    assert both(small) == ["this Python is that of /home/me/venv, not of /opt/venv"]
+
+
+def test_what_changed_since_the_first_look_is_told_of_what_was_executed(small, monkeypatch):
+    earlier = environment.current(folder=small[1])
+    executed = {str(small[0] / name) for name in ("numpy/core/a.py", "numpy/core/b.so")}
+    assert list(environment.changes(earlier, executed)) == []
+    touch_all(small[0] / "numpy/core/b.so")
+    for name in ("numpy/core/a.py", "scipy.py"):
+        (small[0] / name).write_text("edited")
+    monkeypatch.setenv("LD_PRELOAD", "/tmp/x.so")
+    assert list(environment.changes(earlier, executed)) == [
+        "variable LD_PRELOAD is set",
+        f"{small[0]}/numpy/core/a.py was changed during the training",
+    ]
 
 
 def test_a_link_that_leads_elsewhere_is_told(small):
@@ -95,7 +189,8 @@ def test_of_a_new_folder_the_folder_is_told(small):
     (small[0] / "tqdm" / "deep").mkdir(parents=True)
     (small[0] / "tqdm" / "deep" / "file.py").write_text("")
     assert drift(small) == [f"folder {small[0]}/tqdm is new"]
-    assert drift(small, deep=True) == [f"{small[0]}/tqdm/deep/file.py is new"]
+    deep = ("folder {}/tqdm is new", "folder {}/tqdm/deep is new", "{}/tqdm/deep/file.py is new")
+    assert drift(small, deep=True) == [line.format(small[0]) for line in deep]
 
 
 def test_of_a_missing_folder_the_folder_is_told(small):
@@ -103,7 +198,7 @@ def test_of_a_missing_folder_the_folder_is_told(small):
         (small[0] / "numpy/core" / name).unlink()
     (small[0] / "numpy/core").rmdir()
     assert drift(small) == [f"{small[0]}/numpy/core is gone"]
-    assert len(drift(small, deep=True)) == 2
+    assert len(drift(small, deep=True)) == 3
 
 
 @pytest.mark.parametrize(
@@ -112,11 +207,18 @@ def test_of_a_missing_folder_the_folder_is_told(small):
         ("TZ", "Europe/Berlin", "variable TZ is Europe/Berlin, not UTC"),
         ("OMP_NUM_THREADS", "4", "variable OMP_NUM_THREADS is 4, not 1"),
         ("PYTHONHASHSEED", None, "variable PYTHONHASHSEED is not set, not 0"),
-        ("OPENBLAS_CORETYPE", "Haswell", "variable OPENBLAS_CORETYPE is Haswell"),
-        ("NPY_DISABLE_CPU_FEATURES", "AVX2", "variable NPY_DISABLE_CPU_FEATURES is AVX2"),
-        ("LD_PRELOAD", "/tmp/x.so", "variable LD_PRELOAD is /tmp/x.so"),
-        ("PYTHONPATH", "/tmp", "variable PYTHONPATH is /tmp"),
-        ("PYTHONOPTIMIZE", "2", "variable PYTHONOPTIMIZE is 2"),
+        ("OPENBLAS_CORETYPE", "Haswell", "variable OPENBLAS_CORETYPE is set"),
+        ("NPY_DISABLE_CPU_FEATURES", "AVX2", "variable NPY_DISABLE_CPU_FEATURES is set"),
+        ("LD_PRELOAD", "/tmp/x.so", "variable LD_PRELOAD is set"),
+        ("PYTHONPATH", "/tmp", "variable PYTHONPATH is set"),
+        ("PYTHONOPTIMIZE", "2", "variable PYTHONOPTIMIZE is set"),
+        ("PYTHONSAFEPATH", None, "variable PYTHONSAFEPATH is not set, not 1"),
+        ("PYTHONWARNINGS", "error::evil.W", "variable PYTHONWARNINGS is set"),
+        ("OPENSSL_CONF", "/tmp/o.cnf", "variable OPENSSL_CONF is set"),
+        ("GCONV_PATH", "/tmp", "variable GCONV_PATH is set"),
+        ("LOCPATH", "/tmp", "variable LOCPATH is set"),
+        ("GI_TYPELIB_PATH", "/tmp", "variable GI_TYPELIB_PATH is set"),
+        ("LD_ACCESS_TOKEN", "secret", "variable LD_ACCESS_TOKEN is set"),
     ],
 )
 def test_a_variable_that_steers_is_told(name, value, expected, small, monkeypatch):
@@ -125,6 +227,13 @@ def test_a_variable_that_steers_is_told(name, value, expected, small, monkeypatc
     else:
         monkeypatch.setenv(name, value)
     assert both(small) == [expected]
+
+
+def test_what_an_interactive_python_reads_is_told_in_a_notebook(small, monkeypatch):
+    monkeypatch.setenv("PYTHONSTARTUP", "/tmp/mine.py")
+    assert both(small) == []
+    monkeypatch.setitem(sys.modules, "IPython", sys)
+    assert both(small) == ["variable PYTHONSTARTUP is set"]
 
 
 @pytest.mark.parametrize("name", ["PYTHONUNBUFFERED", "PYTHONSTARTUP", "MPLBACKEND", "EDITOR"])
@@ -190,12 +299,12 @@ def test_a_list_of_files_edited_by_hand_is_refused(small):
 
 
 def test_a_passport_edited_with_its_seal_is_told_by_the_deep_check(small):
-    files = {"count": 5, "digest": passport.digest((small[1] / passport.FILES).read_bytes())}
+    files = {"count": 7, "digest": passport.digest((small[1] / passport.FILES).read_bytes())}
     issued(small, base="debian 12", files=files)
     assert drift(small, deep=True) == ["base is debian 13, was debian 12"]
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", "<<<<<<< ours", '{"version": 2}'])
+@pytest.mark.parametrize("content", ["", "{}", "[]", "<<<<<<< ours", '{"version": 1}'])
 def test_a_passport_that_is_none_is_refused(content, small):
     (small[1] / passport.PASSPORT).write_text(content)
     (small[1] / passport.SEAL).write_text(f"{passport.digest(content.encode())[7:]}  x\n")

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import os
 import sys
 
 import pytest
@@ -45,8 +46,7 @@ def test_a_python_package_is_listed_with_the_digest_of_its_files():
     files = {**FILES, module: "c" * 64}
     entry = passport.describe(files)["python_packages"]["threadpoolctl"]
     assert entry["version"] == distribution.version
-    expected = hashlib.sha256(f"{'c' * 64}  {module}\n".encode()).hexdigest()
-    assert entry["files"] == f"sha256:{expected}"
+    assert entry["files"] == passport.digest(passport.canonical({module: "c" * 64}))
 
 
 def test_every_package_is_listed_under_its_own_name():
@@ -81,21 +81,47 @@ def test_a_system_without_dpkg_has_no_packages(tmp_path, monkeypatch):
     assert passport.debian_packages() == {}
 
 
-def test_files_are_measured_through_links_and_closed_ones_are_left_out(tmp_path):
-    (tmp_path / "folder").mkdir()
+def test_each_entry_is_measured_links_through_to_their_files(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "folder").mkdir(mode=0o755)
     (tmp_path / "folder" / "file").write_text("content")
     (tmp_path / "folder" / "closed").write_text("content")
     (tmp_path / "folder" / "closed").chmod(0o600)
+    (tmp_path / "secret").mkdir(mode=0o700)
+    (tmp_path / "secret" / "file").write_text("content")
     (tmp_path / "link").symlink_to("folder/file")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "other").symlink_to("folder")
+    os.mkfifo(tmp_path / "pipe", 0o644)
     digest = hashlib.sha256(b"content").hexdigest()
-    measured = passport.measure([str(tmp_path)])
-    assert measured == {f"{tmp_path}/folder/file": digest, f"{tmp_path}/link": digest}
+    expected = {
+        "": "folder 755",
+        "/dangling": "link to nowhere",
+        "/folder": "folder 755",
+        "/folder/closed": "file 600 cannot be read",
+        "/folder/file": f"file 644 {digest}",
+        "/link": f"link to folder/file {digest}",
+        "/other": "link to folder",
+        "/pipe": "special prw-r--r--",
+        "/secret": "folder 700 cannot be read",
+    }
+    measured = passport.measure([str(tmp_path), "/nowhere"])
+    assert measured == {f"{tmp_path}{name}": entry for name, entry in expected.items()}
 
 
 def test_sums_are_read_as_they_are_written():
     assert passport.parsed_sums(passport.sums(FILES)) == FILES
+
+
+def test_the_image_was_built_from_what_the_scripts_think_it_was():
+    """scripts/lib/image.sh builds a new image when one of these has changed."""
+    inputs = passport.parsed_sums((passport.FOLDER / passport.INPUTS).read_bytes())
+    listed = (ROOT / "scripts" / "lib" / "image.sh").read_text()
+    ignored = (ROOT / ".dockerignore").read_text()
+    for path in inputs:
+        if not path.startswith("third_party/"):
+            assert path in listed
+            assert f"!{path}\n" in ignored
 
 
 def test_the_image_was_built_from_this_checkout():
