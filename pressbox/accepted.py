@@ -1,12 +1,11 @@
 """The environments that a team has accepted: ``.devcontainer/environment.lock``.
 
-For each architecture it lists the environment digests with their dates and what changed, and keeps
-the passport of the newest, so that a person sees which packages differ, not a hash.
+For each architecture it lists the environments with their dates, what changed, and the passport
+that the digest is of, so that a person sees what was accepted, not a hash.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -16,22 +15,19 @@ from pressbox.errors import Drifted, PressboxError
 from pressbox.files import beside
 
 LOCK = ROOT / ".devcontainer" / "environment.lock"
-VERSION = 1
+VERSION = 2
 FIRST = "the first of its architecture"
 
 
-@dataclass(frozen=True)
-class Accepted:
-    """The accepted environments of an architecture, oldest first, and the newest's passport."""
-
-    entries: tuple[dict, ...] = ()
-    latest: dict | None = None
+# The accepted environments of each architecture, oldest first: what an entry of the file has.
+Lock = dict[str, tuple[dict, ...]]
 
 
-def read(path: Path = LOCK) -> dict[str, Accepted]:
+def read(path: Path = LOCK) -> Lock:
     """The accepted environments by architecture; none if there is no such file.
 
-    Raises PressboxError for a file that is not what ``accept`` writes.
+    Each is known by its passport: an entry with a digest that is not that of its passport is
+    refused. Raises PressboxError for a file that is not what ``accept`` writes.
     """
     if not path.exists():
         return {}
@@ -42,7 +38,7 @@ def read(path: Path = LOCK) -> dict[str, Accepted]:
         version, architectures = lock["version"], lock["architectures"]
         if version != VERSION:
             raise ValueError(f"it has version {version}")
-        found = {name: _accepted(name, entry) for name, entry in architectures.items()}
+        found = {name: _checked(name, entries) for name, entries in architectures.items()}
     except (
         AttributeError,
         LookupError,
@@ -63,24 +59,27 @@ def read(path: Path = LOCK) -> dict[str, Accepted]:
     return found
 
 
-def _accepted(architecture: str, entry: dict) -> Accepted:
-    entries, latest = tuple(entry["accepted"]), entry["latest"]
-    for listed in entries:
-        if listed.keys() != {"changes", "date", "digest"}:
+def _checked(architecture: str, entries: list[dict]) -> tuple[dict, ...]:
+    if not entries:
+        raise ValueError(f"it has no entry for {architecture}")
+    for entry in entries:
+        if entry.keys() != {"changes", "date", "digest", "passport"}:
             raise ValueError(f"an entry of {architecture} has other fields")
-    if passport.digest(passport.canonical(latest)) != entries[-1]["digest"]:
-        raise ValueError(f"the passport of {architecture} is not that of its newest entry")
-    return Accepted(entries, latest)
+        if passport.digest(passport.canonical(entry["passport"])) != entry["digest"]:
+            raise ValueError(f"the digest {entry['digest']} is not that of its passport")
+        if entry["passport"]["architecture"] != architecture:
+            raise ValueError(f"a passport of another architecture stands under {architecture}")
+    return tuple(entries)
 
 
-def digests(lock: dict[str, Accepted]) -> set[str]:
-    return {entry["digest"] for accepted in lock.values() for entry in accepted.entries}
+def digests(lock: Lock) -> set[str]:
+    return {entry["digest"] for entries in lock.values() for entry in entries}
 
 
-def since_latest(issued: dict, lock: dict[str, Accepted]) -> list[str]:
+def since_latest(issued: dict, lock: Lock) -> list[str]:
     """How an environment differs from the newest accepted one of its architecture, in words."""
-    accepted = lock.get(issued["architecture"], Accepted())
-    return differences(accepted.latest, issued) if accepted.latest else [FIRST]
+    entries = lock.get(issued["architecture"])
+    return differences(entries[-1]["passport"], issued) if entries else [FIRST]
 
 
 def demand(environment: Environment, path: Path = LOCK) -> None:
@@ -89,7 +88,7 @@ def demand(environment: Environment, path: Path = LOCK) -> None:
         raise Drifted(
             f"a release is not trained in an environment that has drifted:"
             f" {shortened(environment.differences)}",
-            "leave --allow-drift away",
+            "omit --allow-drift",
         )
     lock = read(path)
     if environment.digest not in digests(lock):
@@ -112,25 +111,22 @@ def accept(environment: Environment, today: date, path: Path = LOCK) -> Sequence
         )
     lock = read(path)
     issued = environment.passport
-    architecture = issued["architecture"]
-    accepted = lock.get(architecture, Accepted())
-    if accepted.entries and accepted.entries[-1]["digest"] == environment.digest:
+    entries = lock.get(issued["architecture"], ())
+    if entries and entries[-1]["digest"] == environment.digest:
         return ()
-    changes = since_latest(issued, lock)
-    entry = {"digest": environment.digest, "date": today.isoformat(), "changes": changes}
-    lock[architecture] = Accepted((*accepted.entries, entry), issued)
-    _write(lock, path)
-    return changes
-
-
-def _write(lock: dict[str, Accepted], path: Path) -> None:
-    content = {
-        "version": VERSION,
-        "architectures": {
-            name: {"accepted": accepted.entries, "latest": accepted.latest}
-            for name, accepted in lock.items()
-        },
+    entry = {
+        "digest": environment.digest,
+        "date": today.isoformat(),
+        "changes": since_latest(issued, lock),
+        "passport": issued,
     }
+    lock[issued["architecture"]] = (*entries, entry)
+    _write(lock, path)
+    return entry["changes"]
+
+
+def _write(lock: Lock, path: Path) -> None:
+    content = {"version": VERSION, "architectures": lock}
     text = json.dumps(content, indent=1, sort_keys=True) + "\n"
     try:
         with beside(path) as file:

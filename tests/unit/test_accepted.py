@@ -43,9 +43,10 @@ def test_an_accepted_environment_is_on_the_list_and_others_are_not(lock):
 def test_an_entry_has_its_date_and_what_changed(lock):
     accepted.accept(updated("9.8"), TODAY, lock)
     accepted.accept(updated("9.9"), date(2026, 12, 1), lock)
-    one, two = accepted.read(lock)[surroundings().passport["architecture"]].entries
+    one, two = accepted.read(lock)[surroundings().passport["architecture"]]
     assert (one["date"], two["date"]) == ("2026-11-24", "2026-12-01")
     assert two["changes"] == ["Debian package gpg is 9.9, was 9.8"]
+    assert one["passport"] == updated("9.8").passport
     for version in ("9.8", "9.9"):
         accepted.demand(updated(version), lock)
 
@@ -84,17 +85,22 @@ def edited(lock, change):
 
 
 EDITS = {
-    "another version": lambda lock: lock.update(version=2),
+    "another version": lambda lock: lock.update(version=1),
     "no architectures": lambda lock: lock.pop("architectures"),
     "a list": lambda lock: lock.update(architectures=[]),
-    "an edited digest": lambda lock: entry(lock)["accepted"][0].update(digest="sha256:0"),
-    "an edited passport": lambda lock: entry(lock)["latest"].update(base="debian 12"),
-    "another field": lambda lock: entry(lock)["accepted"][0].update(by="me"),
-    "no entry": lambda lock: entry(lock).update(accepted=[]),
+    "an edited digest": lambda lock: entries(lock)[0].update(digest="sha256:0"),
+    "an edited passport": lambda lock: entries(lock)[0]["passport"].update(base="debian 12"),
+    "another field": lambda lock: entries(lock)[0].update(by="me"),
+    "a digest without a passport": lambda lock: entries(lock)[0].pop("passport"),
+    "an entry slipped in": lambda lock: entries(lock).insert(
+        0, {**entries(lock)[0], "digest": f"sha256:{'a' * 64}"}
+    ),
+    "another architecture": lambda lock: lock["architectures"].update(riscv64=entries(lock)),
+    "no entry": lambda lock: entries(lock).clear(),
 }
 
 
-def entry(lock):
+def entries(lock):
     return next(iter(lock["architectures"].values()))
 
 
