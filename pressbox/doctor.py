@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pressbox import accepted, environment, provenance, signers
+from pressbox import accepted, code, environment, signers
 from pressbox.environment import UNKNOWN, Environment
 from pressbox.errors import Drifted, PressboxError
 
@@ -28,9 +28,9 @@ def examine(deep: bool = False) -> Iterator[Finding]:
         yield Finding("environment", str(error), REBUILD, Drifted.exit_status)
     else:
         yield from _environment(here, deep)
-    origin = provenance.code()
-    state = {None: "no repository", True: "with uncommitted changes", False: "clean"}
-    yield Finding("code", f"commit {origin['commit']}, {state[origin['dirty']]}")
+    here = code.current()
+    state = {None: here.why, True: "with uncommitted changes", False: "clean"}
+    yield Finding("code", f"commit {here.commit}, {state[here.dirty]}")
     yield from _keys()
 
 

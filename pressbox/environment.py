@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -174,12 +174,9 @@ def _remedy(environment: Environment) -> str:
     return REBUILD
 
 
-def shortened(items: tuple[str, ...] | list[str]) -> str:
-    more = (
-        f", and {len(items) - SHOWN} more (scripts/doctor.sh names them)"
-        if len(items) > SHOWN
-        else ""
-    )
+def shortened(items: Sequence[str], named: str = "scripts/doctor.sh names them") -> str:
+    """The first of them as one text, and where the others are named."""
+    more = f", and {len(items) - SHOWN} more ({named})" if len(items) > SHOWN else ""
     return ", ".join(items[:SHOWN]) + more
 
 

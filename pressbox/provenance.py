@@ -8,26 +8,25 @@ import base64
 import hashlib
 import json
 import os
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from pressbox import ROOT, __version__
+from pressbox import __version__, environment
+from pressbox.code import Code
 from pressbox.corpus import Corpus, Row
 from pressbox.environment import UNKNOWN, Environment
-from pressbox.passport import STEERING, digest
+from pressbox.passport import STEERING
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "https://pressbox.example/train/v2"
+BUILD_TYPE = "https://pressbox.example/train/v3"
 BUILDER = "https://pressbox.example/train.py"
 # What each kind of training takes, by build type; SLSA has a reader refuse any other parameter.
 PARAMETERS = {
     "https://pressbox.example/train/v1": {"source"},
+    "https://pressbox.example/train/v2": {"source", "test", "release", "allow_drift"},
     BUILD_TYPE: {"source", "test", "release", "allow_drift"},
 }
 # Of the digest of each row, so many bytes are kept: enough to tell rows apart, not to guess them.
@@ -58,51 +57,18 @@ FIELDS = {
 }
 
 
-def code() -> dict:
-    """The commit of this checkout, whether the tree differs from it, and where it comes from.
-
-    ``{"commit": "unknown", "dirty": None, "uri": None}`` where there is no git or no repository.
-    """
-    # The checkout belongs to the host's user, we may be another; nothing of it is written.
-    git = ["git", "-C", ROOT, "-c", "safe.directory=*", "--no-optional-locks"]
-    questions = (
-        ["rev-parse", "--show-toplevel"],
-        ["rev-parse", "HEAD"],
-        ["status", "--porcelain"],
-    )
-    try:
-        top, commit, status = (
-            subprocess.run([*git, *question], capture_output=True, check=True, text=True).stdout
-            for question in questions
-        )
-        # A tree that was unpacked somewhere below another repository is not that one's commit.
-        if not ROOT.samefile(top.rstrip("\n")):
-            raise FileNotFoundError(top)
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": UNKNOWN, "dirty": None, "uri": None}
-    remote = subprocess.run([*git, "remote", "get-url", "origin"], capture_output=True, text=True)
-    uri = _without_secrets(remote.stdout.strip())
-    return {"commit": commit.strip(), "dirty": bool(status.strip()), "uri": uri}
-
-
-def _without_secrets(url: str) -> str | None:
-    """The URL of a remote without user and password; None for a folder of this machine."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http", "ssh", "git") or not parts.hostname:
-        return None
-    return f"git+{parts.scheme}://{parts.hostname}{parts.path}"
-
-
-def code_files(root: Path = ROOT) -> dict[str, str]:
-    """``sha256:<hex>`` of the code that trains: train.py, what lies beside it, and the library."""
-    files = [*root.glob("*.py"), *root.glob("pressbox/**/*.py")]
-    return {str(file.relative_to(root)): digest(file.read_bytes()) for file in sorted(files)}
-
-
 def row_digests(rows: tuple[Row, ...]) -> list[bytes]:
     """The first bytes of the SHA-256 of each row, sorted."""
     contents = (json.dumps(row).encode() for row in rows)
     return sorted(hashlib.sha256(content).digest()[:ROW_BYTES] for content in contents)
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """``sha256:<hex>`` over the rows, in whichever order they are."""
+    found = hashlib.sha256()
+    for row in sorted(rows):
+        found.update(json.dumps(row).encode() + b"\n")
+    return f"sha256:{found.hexdigest()}"
 
 
 def _part(rows: tuple[Row, ...]) -> dict:
@@ -117,7 +83,8 @@ def statement(
     name: str,
     model_digest: str,
     corpus: Corpus,
-    environment: Environment,
+    code: Code,
+    here: Environment,
     parameters: dict,
     byproducts: dict[str, dict],
     started: datetime,
@@ -140,9 +107,10 @@ def statement(
                     **parameters,
                 },
                 "internalParameters": {
-                    "variables": {variable: os.environ.get(variable) for variable in STEERING}
+                    "door": environment.door(),
+                    "variables": {variable: os.environ.get(variable) for variable in STEERING},
                 },
-                "resolvedDependencies": _dependencies(corpus, environment),
+                "resolvedDependencies": _dependencies(corpus, code, here),
             },
             "runDetails": {
                 "builder": {"id": BUILDER, "version": {"pressbox": __version__}},
@@ -158,13 +126,13 @@ def statement(
     }
 
 
-def _dependencies(corpus: Corpus, environment: Environment) -> list[dict]:
-    origin = code()
-    repository = {"name": "code", "annotations": {"dirty": origin["dirty"], "files": code_files()}}
-    if origin["commit"] != UNKNOWN:
-        repository["digest"] = {"gitCommit": origin["commit"]}
-    if origin["uri"]:
-        repository["uri"] = origin["uri"]
+def _dependencies(corpus: Corpus, code: Code, here: Environment) -> list[dict]:
+    about = {"dirty": code.dirty, "files": code.files, "script": code.script}
+    repository = {"name": "code", "annotations": about}
+    if code.commit != UNKNOWN:
+        repository["digest"] = {"gitCommit": code.commit}
+    if code.uri:
+        repository["uri"] = code.uri
     data = {
         "name": "data",
         "digest": _digest(corpus.digest),
@@ -173,17 +141,18 @@ def _dependencies(corpus: Corpus, environment: Environment) -> list[dict]:
     image = {
         "name": "environment",
         "annotations": {
-            "drift": list(environment.differences),
-            "passport": environment.passport,
+            "deep": here.deep,
+            "drift": list(here.differences),
+            "passport": here.passport,
         },
     }
     special_k = {"name": "special_k", "uri": f"pkg:pypi/special-k@{version('special-k')}"}
     found = [repository, data, image, special_k]
-    if environment.passport:
-        image["digest"] = _digest(environment.digest)
-        files = environment.passport["python_packages"]["special-k"]["files"]
+    if here.passport:
+        image["digest"] = _digest(here.digest)
+        files = here.passport["python_packages"]["special-k"]["files"]
         special_k["annotations"] = {"installed_files": files}
-        lock = environment.inputs["poetry.lock"]
+        lock = here.inputs["poetry.lock"]
         found.insert(2, {"name": "poetry.lock", "digest": {"sha256": lock}})
     return found
 
@@ -208,10 +177,21 @@ def summary(statement: dict) -> dict:
             "commit": used["code"].get("digest", {}).get("gitCommit", UNKNOWN),
             "dirty": used["code"]["annotations"]["dirty"],
         },
+        "door": definition["internalParameters"].get("door", UNKNOWN),
+        "release": _is_release(definition, environment),
         "source": definition["externalParameters"]["source"],
         "sealed_at": run["metadata"]["finishedOn"],
         "metrics": resources(run["byproducts"])["metrics"]["annotations"],
     }
+
+
+def _is_release(definition: dict, environment: dict) -> bool:
+    """Whether the training says that it demanded what a release needs; earlier ones did not."""
+    return (
+        definition["buildType"] == BUILD_TYPE
+        and definition["externalParameters"]["release"] is True
+        and environment.get("annotations", {}).get("deep") is True
+    )
 
 
 def resources(descriptors: list[dict]) -> dict[str, dict]:

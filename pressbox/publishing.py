@@ -6,15 +6,16 @@ notebooks alike.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
-from pressbox import accepted, environment, provenance, signing, tarball
+from pressbox import accepted, code, environment, provenance, signing, tarball
+from pressbox.code import Code
 from pressbox.corpus import Corpus
-from pressbox.environment import Environment
-from pressbox.errors import NotTrusted, PressboxError, UsageError, note
+from pressbox.environment import RELEASE_DOORS, UNKNOWN, Environment, shortened
+from pressbox.errors import Drifted, NotTrusted, PressboxError, UsageError, note
 from pressbox.files import beside
 from pressbox.keys import SigningKey, gpgme
 from pressbox.provenance import resources
@@ -29,27 +30,46 @@ class Edition:
     name: str
     key: SigningKey
     here: Environment
+    code: Code
     parameters: dict
     started: datetime
     replaced: dict | None
     with_page: bool
 
     def publish(self, model, data: Corpus) -> None:
-        """Evaluate the model, seal it at ``path``, and write its page beside it."""
-        from pressbox.evaluation import evaluate
+        """Evaluate the model, seal it at ``path``, and write its page beside it.
 
-        metrics, details = evaluate(model, data.test)
-        if not self.with_page:
-            # The texts of them are for the page alone, and leave the house with the model.
-            details["mistakes"] = []
-        note(f"accuracy {metrics['accuracy']}, macro F1 {metrics['macro_f1']}")
+        Raises Drifted if the code or the environment changed since the training began, or if
+        anything else was executed, unless drift is allowed: then the model names it. Raises
+        PressboxError if the model was fitted on other rows than those of ``data``.
+        """
+        _demand_rows(model, data)
+        metrics, details = self._evaluated(model, data)
+        changes = self._changes()
+        for change in changes:
+            note(f"drift: {change}")
+        if changes and (self.parameters["release"] or not self.parameters["allow_drift"]):
+            raise Drifted(
+                "the model would not be what its statement says:"
+                f" {shortened(changes, 'named above')}",
+                "train again, with nothing changed meanwhile and nothing else imported, or with"
+                " --allow-drift, which the model then says",
+            )
+        here = replace(self.here, drift=(*self.here.drift, *changes))
         byproducts = {"metrics": metrics, "evaluation": details}
         if certificate := getattr(model, "certificate", None):
             byproducts["certificate"] = certificate
         if self.replaced:
             byproducts["replaced"] = self.replaced
         model.statement = provenance.statement(
-            self.name, model.digest, data, self.here, self.parameters, byproducts, self.started
+            self.name,
+            model.digest,
+            data,
+            self.code,
+            here,
+            self.parameters,
+            byproducts,
+            self.started,
         )
         with _meanwhile(_import_pictures) if self.with_page else nullcontext():
             sealed = tarball.seal(model, self.path, self.key)
@@ -60,6 +80,35 @@ class Edition:
         else:
             # One that is there shows an earlier model.
             path.unlink(missing_ok=True)
+
+    def _evaluated(self, model, data: Corpus) -> tuple[dict, dict]:
+        from pressbox.evaluation import evaluate
+
+        metrics, details = evaluate(model, data.test)
+        if not self.with_page:
+            # The texts of them are for the page alone, and leave the house with the model.
+            details["mistakes"] = []
+        note(f"accuracy {metrics['accuracy']}, macro F1 {metrics['macro_f1']}")
+        return metrics, details
+
+    def _changes(self) -> list[str]:
+        """What is not as it was when the training began, in words."""
+        changes = list(code.changes(self.code, code.current()))
+        if self.here.passport:
+            executed = code.executed()
+            changes += code.unexplained(executed, self.code, self.here.files)
+            changes += environment.changes(self.here, executed)
+        return changes
+
+
+def _demand_rows(model, data: Corpus) -> None:
+    # A class of one's own need not say what it was fitted on.
+    fitted = getattr(model, "fitted", None)
+    if fitted and fitted != provenance.rows_digest(data.train):
+        raise PressboxError(
+            f"the model was not fitted on the rows to train on of {data.source}",
+            "publish it with the corpus whose train it was fitted on",
+        )
 
 
 def begin(
@@ -74,7 +123,8 @@ def begin(
     """Check what can be checked before a training: the path, the key and the environment.
 
     key: what signs; the environment's key or the demo key if there is none. release: refuse the
-    demo key, and an environment that is not an accepted one. allow_drift: train in one that is not
+    demo key, an environment of which not every file is as it was accepted, code that is not that
+    of a commit, and any door but that of a fresh container. allow_drift: train in one that is not
     as it was built. replace_newer: replace even a model that says it was sealed later than now.
     with_page: write the page, and let the model hold the texts of its worst mistakes for it.
     """
@@ -83,13 +133,37 @@ def begin(
     with _meanwhile(_import_training):
         replaced = _replaced(path, replace_newer)
         key = key or signing.default_key(release)
-        here = environment.checked(allow_drift)
+        here = environment.checked(allow_drift, deep=release)
+        trains = code.current()
         if release:
             accepted.demand(here)
+            _demand_release(trains)
     for difference in here.differences:
         note(f"drift: {difference}")
+    if trains.commit == UNKNOWN:
+        note(f"the model will not name a commit ({trains.why})")
     parameters = {"release": release, "allow_drift": allow_drift}
-    return Edition(path, name, key, here, parameters, datetime.now(UTC), replaced, with_page)
+    return Edition(
+        path, name, key, here, trains, parameters, datetime.now(UTC), replaced, with_page
+    )
+
+
+def _demand_release(trains: Code) -> None:
+    if trains.commit == UNKNOWN:
+        raise PressboxError(
+            f"a release names its commit, and this one is not known ({trains.why})",
+            "train in a clone, through the docker door",
+        )
+    if trains.dirty:
+        raise PressboxError(
+            "a release is trained from a commit, and the tree differs from it, or holds other code",
+            "commit or remove what git status --ignored shows",
+        )
+    if (door := environment.door()) not in RELEASE_DOORS:
+        raise PressboxError(
+            f"a release is trained in a fresh container, not through the door {door!r}",
+            "on the host: scripts/train.sh --release --door docker",
+        )
 
 
 @contextmanager
@@ -177,5 +251,5 @@ def write_page(model: Verified, path: Path) -> None:
     except OSError as error:
         raise PressboxError(
             f"the page could not be written to {path} ({error.strerror})",
-            "the model is intact; make its page with: python -m pressbox show MODEL --html FILE",
+            "the model is intact; make its page with: pressbox show MODEL --html FILE",
         ) from error

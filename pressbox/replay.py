@@ -7,7 +7,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pressbox import ROOT, environment, provenance, signers, tarball
+from pressbox import ROOT, environment, signers, tarball
+from pressbox.code import code_files
 from pressbox.comparison import annotations, compare
 from pressbox.corpus import NAMED_SOURCES
 from pressbox.environment import UNKNOWN
@@ -68,7 +69,7 @@ def _lay_out(model: Verified, tree: Path) -> str:
     """Make ``tree`` the code that trained the model; return where it was found."""
     recorded = annotations(model, "code").get("files")
     commit = model.facts["code"]["commit"]
-    if recorded and recorded == provenance.code_files():
+    if recorded and recorded == code_files():
         _copy_checkout(recorded, tree)
         return "this checkout, which has the same"
     if model.facts["code"]["dirty"] is not False:
@@ -77,7 +78,7 @@ def _lay_out(model: Verified, tree: Path) -> str:
             "bring those files back as they were",
         )
     _extract(commit, tree)
-    if recorded and recorded != provenance.code_files(tree):
+    if recorded and recorded != code_files(tree):
         raise PressboxError(
             f"commit {commit} does not hold the code that the model names", "ask its signer"
         )
@@ -87,7 +88,7 @@ def _lay_out(model: Verified, tree: Path) -> str:
 def _changed(recorded: dict[str, str] | None) -> str:
     if not recorded:
         return "it does not say which"
-    here = provenance.code_files()
+    here = code_files()
     return ", ".join(
         name
         for name in sorted(recorded.keys() | here.keys())

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pressbox import archive, keys
+from pressbox.environment import RELEASE_DOORS, UNKNOWN
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, checkpoint
 from pressbox.files import beside
 from pressbox.keys import GNUPG, SigningKey
@@ -40,7 +41,7 @@ class Policy:
     """What a verifier demands beyond a good signature. Empty means: nothing.
 
     name: the model's. not_before: the earliest sealing time, aware. signers: fingerprints.
-    environments: of a release, which is then not signed with the demo key, the accepted digests.
+    environments: of a release, the accepted digests; it then has to be one in every other respect.
     """
 
     name: str = ""
@@ -158,6 +159,16 @@ def _demand(policy: Policy, facts: dict) -> None:
 def _demand_release(environments: tuple[str, ...], facts: dict) -> None:
     if facts["signer"]["demo"]:
         raise NotTrusted(Reason.POLICY, "it is signed with the demo key, which everybody has")
+    if not facts["release"]:
+        raise NotTrusted(
+            Reason.POLICY,
+            "it was not trained with --release, or by a version that demanded less of a release",
+            "train it again with scripts/train.sh --release",
+        )
+    if facts["door"] not in RELEASE_DOORS:
+        raise NotTrusted(Reason.POLICY, f"it was trained through the door {facts['door']!r}")
+    if facts["code"]["commit"] == UNKNOWN or facts["code"]["dirty"] is not False:
+        raise NotTrusted(Reason.POLICY, "its code is not that of a commit")
     if facts["drift"] is None or facts["drift"]:
         raise NotTrusted(
             Reason.POLICY,

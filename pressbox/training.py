@@ -18,6 +18,7 @@ from pressbox.calibration import Calibration, calibrate
 from pressbox.classifier import KEPT, SportClassifier
 from pressbox.corpus import Row
 from pressbox.errors import PressboxError, UsageError, note
+from pressbox.provenance import rows_digest
 
 # Decimals that idf, coefficients and intercepts are rounded to (docs/decisions.md says why so few).
 DECIMALS = 4
@@ -35,6 +36,7 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
     other machine comes to the same numbers. Of the number for which that is least sure, ``margin``
     is the distance to the nearest edge of rounding, ``bound`` how far it can be from the optimum at
     most. ``gradient`` is the length of the gradient where the fit ended, ``decimals`` the grid.
+    Nor is ``fitted`` sealed with it, the digest of the rows.
 
     Raises UsageError for an estimator or a vectorizer that does not reach the same optimum
     everywhere, PressboxError for texts that cannot be trained on or a fit that did not converge.
@@ -72,6 +74,7 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
     estimator.intercept_ = estimator.intercept_ / chances.temperature
     nearness = nearness.divided(chances.temperature)
     model = _canonical(vectorizer, estimator, parameters)
+    model.fitted = rows_digest(rows)
     model.certificate = _certificate(vectorizer, estimator, nearness)
     if not model.certificate["certified"]:
         note(

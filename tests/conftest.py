@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from pressbox import environment, keys, provenance, signing, tarball, training
+from pressbox import code, environment, keys, provenance, signing, tarball, training
 from pressbox.corpus import load_corpus
 from pressbox.evaluation import evaluate
 
@@ -149,8 +149,8 @@ def stated(name, digest, corpus, metrics=(), here=None, **parameters):
     """The statement that train.py makes."""
     chosen = {"release": False, "allow_drift": False, **parameters}
     byproducts = {"metrics": dict(metrics)}
-    here = here or surroundings()
-    return provenance.statement(name, digest, corpus, here, chosen, byproducts, datetime.now(UTC))
+    here, now = here or surroundings(), datetime.now(UTC)
+    return provenance.statement(name, digest, corpus, code.current(), here, chosen, byproducts, now)
 
 
 @pytest.fixture(scope="session")
@@ -260,7 +260,10 @@ def trust(folder, *trusted):
 
 
 def python(*arguments, cwd=ROOT, env=(), **options):
-    """Run Python as a person does: ``python("train.py", path)``."""
+    """Run Python as a person does, in this checkout or a copy: ``python("train.py", path)``."""
+    if arguments[:2] == ("-m", "pressbox"):
+        # By its name, that of the container would be found.
+        arguments = (Path(cwd, "pressbox", "__main__.py"), *arguments[2:])
     options = {"input": "", "text": not isinstance(options.get("input"), bytes), **options}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from conftest import ROOT, stated, surroundings
 
-from pressbox import environment, passport, provenance
+from pressbox import code, environment, passport, provenance
+from pressbox.errors import PressboxError, UsageError
 from pressbox.passport import STEERING
 
 METRICS = {"accuracy": 0.9, "macro_f1": 0.8, "rows": 7}
@@ -38,21 +39,62 @@ def repository(tmp_path, monkeypatch):
 
     git("init", "--quiet")
     (tmp_path / "train.py").write_text("")
-    (tmp_path / ".gitignore").write_text("ignored\n")
+    (tmp_path / ".gitignore").write_text("ignored*\n")
     git("add", ".")
     git("commit", "--quiet", "--message", "Train")
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
     return tmp_path, git("rev-parse", "HEAD"), git
 
 
 @pytest.mark.parametrize(
-    ("changed", "dirty"), [(None, False), ("ignored", False), ("train.py", True), ("new", True)]
+    ("changed", "dirty"),
+    [
+        (None, False),
+        ("ignored", False),
+        ("ignored.py", True),
+        ("ignored.pyc", True),
+        ("ignored.so", True),
+        ("ignored.pth", True),
+        (".hidden/ignored.py", False),
+        ("train.py", True),
+        ("new", True),
+    ],
 )
 def test_the_commit_and_whether_the_tree_differs_are_told(changed, dirty, repository):
     root, commit, _ = repository
     if changed:
+        (root / changed).parent.mkdir(exist_ok=True)
         (root / changed).write_text("changed")
-    assert provenance.code() == {"commit": commit, "dirty": dirty, "uri": None}
+    found = code.current()
+    assert (found.commit, found.dirty, found.uri) == (commit, dirty, None)
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_that_git_was_told_to_overlook_is_told(flag, repository):
+    root, _, git = repository
+    git("update-index", flag, "train.py")
+    (root / "train.py").write_text("changed")
+    assert git("status", "--porcelain") == ""
+    assert code.current().dirty is True
+
+
+def test_nothing_that_the_repository_or_the_caller_names_is_run(repository, tmp_path, monkeypatch):
+    root, commit, git = repository
+    ran = tmp_path / ".git" / "ran"
+    for name in ("filter.mine.clean", "filter.mine.process", "core.fsmonitor"):
+        git("config", name, f"touch {ran}; cat")
+    (root / ".git" / "info" / "attributes").write_text("* filter=mine\n")
+    (root / "train.py").touch()
+    (root / ".git" / "bin").mkdir()
+    (root / ".git" / "bin" / "git").symlink_to("/usr/bin/false")
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_TRACE", str(ran))
+    monkeypatch.setenv("PATH", f"{root}/.git/bin:/usr/bin")
+    assert code.current().commit == commit
+    assert not ran.exists()
+    monkeypatch.undo()
+    git("status")
+    assert ran.exists()
 
 
 @pytest.mark.parametrize(
@@ -66,27 +108,38 @@ def test_the_commit_and_whether_the_tree_differs_are_told(changed, dirty, reposi
 )
 def test_the_repository_is_told_without_its_password(remote, uri, repository):
     repository[2]("remote", "add", "origin", remote)
-    assert provenance.code()["uri"] == (uri and f"git+{uri}")
+    assert code.current().uri == (uri and f"git+{uri}")
 
 
-NOWHERE = {"commit": "unknown", "dirty": None, "uri": None}
+def assert_unknown(why):
+    found = code.current()
+    assert (found.commit, found.dirty, found.uri) == ("unknown", None, None)
+    assert why in found.why
 
 
 def test_without_a_repository_the_commit_is_unknown(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    assert provenance.code() == NOWHERE
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    assert_unknown("not a git repository")
 
 
 def test_a_tree_below_another_repository_is_not_at_its_commit(repository, monkeypatch):
     below = repository[0] / "unpacked"
     below.mkdir()
-    monkeypatch.setattr(provenance, "ROOT", below)
-    assert provenance.code() == NOWHERE
+    monkeypatch.setattr(code, "ROOT", below)
+    assert_unknown("the repository is that of")
+
+
+def test_a_worktree_whose_repository_is_out_of_sight_says_so(repository, monkeypatch):
+    below = repository[0] / "worktree"
+    below.mkdir()
+    (below / ".git").write_text("gitdir: ../../elsewhere/.git/worktrees/mine\n")
+    monkeypatch.setattr(code, "ROOT", below)
+    assert_unknown("git: not a git repository: ")
 
 
 def test_without_git_the_commit_is_unknown(repository, monkeypatch):
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert provenance.code() == NOWHERE
+    monkeypatch.setattr(code, "GIT", "/nowhere/git")
+    assert_unknown("there is no /nowhere/git")
 
 
 def descriptors(statement):
@@ -128,17 +181,38 @@ def test_what_the_model_was_made_of_is_named_with_its_digest(repository, corpus)
     assert used["data"]["digest"]["sha256"] == corpus.digest[7:]
     assert used["poetry.lock"]["digest"]["sha256"] == lock
     assert used["environment"]["digest"]["sha256"] == here.digest[7:]
-    assert used["environment"]["annotations"] == {"passport": here.passport, "drift": []}
+    expected = {"deep": False, "drift": [], "passport": here.passport}
+    assert used["environment"]["annotations"] == expected
     assert passport.digest(passport.canonical(here.passport)) == here.digest
     assert used["special_k"]["uri"] == "pkg:pypi/special-k@0.1.1"
     assert definition["internalParameters"]["variables"].keys() == set(STEERING)
 
 
 def test_the_code_that_trains_is_listed_by_file():
-    files = provenance.code_files()
+    files = code.code_files()
     assert {"train.py", "pressbox/training.py"} <= files.keys()
     assert not any(name.startswith("tests/") for name in files)
     assert files["train.py"][7:] == hashlib.sha256((ROOT / "train.py").read_bytes()).hexdigest()
+
+
+def test_packages_beside_train_py_are_code(tmp_path):
+    for name in ("train.py", "mine/__init__.py", "mine/deep/help.py", "no_package/x.py", "a.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = code.code_files(tmp_path)
+    assert list(found) == ["mine/__init__.py", "mine/deep/help.py", "train.py"]
+
+
+def test_what_an_editor_leaves_beside_the_code_is_no_code(tmp_path):
+    (tmp_path / "train.py").touch()
+    (tmp_path / ".#train.py").symlink_to("me@host.1:2")
+    assert list(code.code_files(tmp_path)) == ["train.py"]
+
+
+def test_code_that_cannot_be_read_is_one_error(tmp_path):
+    (tmp_path / "train.py").touch(mode=0o000)
+    with pytest.raises(PressboxError, match=r"the code cannot be read .*train\.py"):
+        code.code_files(tmp_path)
 
 
 def test_the_data_are_counted_and_each_row_can_be_told_from_others(corpus):
@@ -162,6 +236,8 @@ def test_the_summary_gives_back_what_the_statement_was_made_of(repository, corpu
         "drift": [],
         "data_digest": corpus.digest,
         "code": {"commit": repository[1], "dirty": False},
+        "door": "inside",
+        "release": False,
         "source": "small.jsonl",
         "metrics": METRICS,
     }
@@ -174,7 +250,7 @@ def test_drift_is_in_the_statement_for_ever(corpus):
 
 
 def test_without_passport_and_repository_the_statement_says_unknown(tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
     here = environment.current(folder=tmp_path)
     summary = provenance.summary(stated("sports", DIGEST, corpus, METRICS, here))
     assert summary["environment_digest"] == summary["code"]["commit"] == "unknown"
@@ -188,6 +264,32 @@ def at(path, value):
         statement[path[-1]] = value
 
     return edit
+
+
+@pytest.mark.parametrize("door", ["docker", "podman", "devcontainer", "inside"])
+def test_the_door_is_told(door, corpus, monkeypatch):
+    monkeypatch.setenv("PRESSBOX_DOOR", door)
+    assert provenance.summary(stated("sports", DIGEST, corpus, METRICS))["door"] == door
+
+
+def test_a_door_that_there_is_not_is_refused(corpus, monkeypatch):
+    monkeypatch.setenv("PRESSBOX_DOOR", "back")
+    with pytest.raises(UsageError, match="unset PRESSBOX_DOOR"):
+        stated("sports", DIGEST, corpus, METRICS)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_statements_of_earlier_versions_are_read_and_are_no_releases(version, corpus):
+    here = replace(surroundings(), deep=True)
+    statement = stated("sports", DIGEST, corpus, METRICS, here, release=True)
+    definition = statement["predicate"]["buildDefinition"]
+    assert provenance.summary(statement)["release"] is True
+    del definition["internalParameters"]["door"]
+    definition["buildType"] = f"https://pressbox.example/train/{version}"
+    if version == "v1":
+        definition["externalParameters"] = {"source": "newsroom"}
+    summary = provenance.summary(statement)
+    assert (summary["door"], summary["release"]) == ("unknown", False)
 
 
 DEFINED = ("predicate", "buildDefinition")
