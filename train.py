@@ -1,6 +1,7 @@
 """Train the sports classifier and seal it: train.py MODEL_PATH [--data SOURCE]."""
 
 import argparse
+import os
 from pathlib import Path
 
 from pressbox import signing
@@ -75,7 +76,9 @@ def main() -> None:
     signing.leave_environment(hand_over=True)
     with reporting():
         train(arguments)
-        print(arguments.model_path)
+        # A door of the scripts prints the model's path on the host.
+        if "PRESSBOX_DOOR" not in os.environ:
+            print(arguments.model_path)
 
 
 if __name__ == "__main__":

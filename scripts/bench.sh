@@ -1,6 +1,7 @@
-#!/usr/bin/env bash
-# shellcheck source=scripts/lib/doors.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/doors.sh"
+#!/usr/bin/env -S bash -p
+HEEDS=(PRESSBOX_REAL_DATA)
+# shellcheck source=scripts/lib/begin.sh
+. -- "${0%"${0##*/}"}lib/begin.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -18,6 +19,7 @@ PRESSBOX_REAL_DATA names a folder with real data, to train on that beside scikit
 
 example: scripts/bench.sh --cold >bench.json
 USAGE
+	heeded_variables
 }
 
 bootstrap='' cold='' large='' runs=5
@@ -48,9 +50,8 @@ median() {
 
 # measure NAME RUNS COMMAND...: the median of its wall-clock times
 measure() {
-	local name=$1 count=$2 run start log times=''
+	local name=$1 count=$2 run start log=$TEMPORARY/log times=''
 	shift 2
-	log=$(mktemp)
 	for ((run = 0; run < count; run++)); do
 		start=${EPOCHREALTIME/[.,]/}
 		if ! "$@" >"$log" 2>&1; then
@@ -59,7 +60,6 @@ measure() {
 		fi
 		times+=$((${EPOCHREALTIME/[.,]/} - start))$'\n'
 	done
-	rm -f "$log"
 	row "$name" "$(printf %s "$times" | awk '{ print $1 / 1e6 }' | median)" s
 }
 
@@ -68,7 +68,7 @@ require_engine "$bootstrap"
 require_image "$bootstrap"
 require_devcontainer_cli "$bootstrap"
 choose_base
-trap 'rm -f "$ROOT/models/bench.tar.gz"' EXIT
+trap 'rm -f "$ROOT/models/bench.tar.gz"; finish' EXIT
 
 build=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" --tag "$TAGGED" --build-arg "BASE_IMAGE=$BASE_IMAGE")
 if [ -n "$cold" ]; then
@@ -90,8 +90,8 @@ within() {
 	"$ENGINE" exec --user "$(user_inside)" --env HOME=/tmp --workdir "$INSIDE" "$CONTAINER" "$@"
 }
 measure "docker exec of nothing" "$runs" within true
-measure "train.py" "$runs" within python train.py models/bench.tar.gz
-measure "train.py --no-page" "$runs" within python train.py models/bench.tar.gz --no-page
+measure "train.py" "$runs" within python train.py /tmp/bench.tar.gz
+measure "train.py --no-page" "$runs" within python train.py /tmp/bench.tar.gz --no-page
 measure "python -m pressbox verify" "$runs" within python -m pressbox verify models/bench.tar.gz
 measure "python -m pressbox predict" "$runs" within python -m pressbox predict models/bench.tar.gz "a text"
 row "predict 10,000 lines" "$(within python -c "
@@ -119,12 +119,9 @@ row "deep check" "$(timed True | median)" s
 
 # training: in a container of its own, which may see folders outside of the checkout
 training() {
-	if [ -n "${PRESSBOX_REAL_DATA:-}" ]; then
-		let_in "$(resolved "$PRESSBOX_REAL_DATA")" ro
-		VARIABLES+=(--env "PRESSBOX_REAL_DATA=$SEEN_AS")
-	fi
+	let_in_real_data
 	choose_door docker
-	enter "$bootstrap" python scripts/lib/bench_training.py "${large:---small}"
+	enter "$bootstrap" "$PYTHON" scripts/lib/bench_training.py "${large:---small}"
 }
 
 while IFS=$'\t' read -r name value unit; do

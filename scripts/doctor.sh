@@ -1,6 +1,7 @@
-#!/usr/bin/env bash
-# shellcheck source=scripts/lib/doors.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/doors.sh"
+#!/usr/bin/env -S bash -p
+HEEDS=()
+# shellcheck source=scripts/lib/begin.sh
+. -- "${0%"${0##*/}"}lib/begin.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -12,13 +13,15 @@ which line mends it. Exit status 4 if something has drifted or is stale.
                    changed since the last one; a release demands one of that list
   --deep           read every file of the environment
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
-  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one
+  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one. A dev container
+                   is no boundary: what runs there can change the checkout
   --json           for programs: of what is inside alone
   --dry-run        print the commands, run nothing
   --help           print this
 
 example: scripts/doctor.sh --accept
 USAGE
+	heeded_variables
 }
 
 bootstrap='' door='' accept='' json='' arguments=()
@@ -43,7 +46,8 @@ finding() {
 
 outside() {
 	local tagged built
-	require_engine "$bootstrap"
+	demand_memory
+	require_engine "$bootstrap" "$DOOR"
 	finding '' engine "$("$ENGINE" version --format '{{.Server.Version}}') at $ENGINE"
 	choose_base
 	tagged=$IMAGE:$(inputs_digest | cut -c 1-12)
@@ -71,12 +75,9 @@ dev_container_is_no_door() {
 choose_door "$door"
 wrong=0 status=0
 if [ "$DOOR" != inside ]; then
+	[ -z "$accept" ] || let_write_at "$ROOT/.devcontainer" Dockerfile devcontainer.json environment.lock tools.in tools.txt
 	outside
-	if [ -n "$accept" ]; then
-		WRITES=$ROOT/.devcontainer
-		let_in "$WRITES" rw
-	fi
 fi
-enter "$bootstrap" python -m pressbox doctor "${arguments[@]+"${arguments[@]}"}" || status=$?
+enter "$bootstrap" "$PYTHON" -m pressbox doctor "${arguments[@]}" || status=$?
 [ "$status" != 0 ] || status=$wrong
 exit "$status"

@@ -1,6 +1,7 @@
-#!/usr/bin/env bash
-# shellcheck source=scripts/lib/doors.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/doors.sh"
+#!/usr/bin/env -S bash -p
+HEEDS=()
+# shellcheck source=scripts/lib/begin.sh
+. -- "${0%"${0##*/}"}lib/begin.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -26,6 +27,7 @@ The signing keys, and the signers whose models are trusted (gnupg/).
 
 Commit gnupg/ after trust, revoke and rotate.
 USAGE
+	heeded_variables
 }
 
 bootstrap='' door=docker
@@ -53,18 +55,18 @@ while [ $# -gt 0 ]; do
 	new,--out)
 		needs_value "$@"
 		[ -d "$2" ] || die "$EX_USAGE" "there is no folder $2; create it: mkdir -m 700 $2"
-		folder=$(resolved "$2")
+		resolve "$2" || die "$EX_USAGE" "$2 cannot be reached; see its permissions"
+		folder=$RESOLVED
 		case $folder/ in
 		"$ROOT"/*) die "$EX_USAGE" "$folder is in the repository; keep secret keys out of it" ;;
 		esac
-		WRITES=$folder
-		let_in "$folder" rw
+		let_write "$folder" "$folder"
 		arguments+=(--out "$SEEN_AS" --shown-as "$folder")
 		shift
 		;;
 	trust,[!-]* | rotate,[!-]*)
-		[ -f "$1" ] || die "$EX_USAGE" "there is no file '$1'; give what gpg --armor --export prints"
-		let_in "$(resolved "$1")" ro
+		{ [ -f "$1" ] && resolve "$1"; } || die "$EX_USAGE" "there is no file '$1'; give what gpg --armor --export prints"
+		let_in_file "$RESOLVED"
 		arguments+=("$SEEN_AS")
 		;;
 	rotate,--old | rotate,--until | new,--days)
@@ -78,8 +80,8 @@ while [ $# -gt 0 ]; do
 done
 case $verb in
 trust | revoke | rotate)
-	WRITES=$ROOT/gnupg
-	let_in "$WRITES" rw
+	mapfile -d '' -t files < <(find "$ROOT/gnupg/" -maxdepth 1 -type f -print0)
+	let_write_at "$ROOT/gnupg" "${files[@]##*/}"
 	;;
 esac
-enter "$bootstrap" python -m pressbox keys "$verb" "${arguments[@]+"${arguments[@]}"}"
+enter "$bootstrap" "$PYTHON" -m pressbox keys "$verb" "${arguments[@]}"

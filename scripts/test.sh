@@ -1,6 +1,7 @@
-#!/usr/bin/env bash
-# shellcheck source=scripts/lib/doors.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/doors.sh"
+#!/usr/bin/env -S bash -p
+HEEDS=(PRESSBOX_FUZZ_SECONDS PRESSBOX_REAL_DATA PRESSBOX_SCREENSHOTS)
+# shellcheck source=scripts/lib/begin.sh
+. -- "${0%"${0##*/}"}lib/begin.sh"
 # shellcheck source=scripts/lib/browser.sh
 . "$ROOT/scripts/lib/browser.sh"
 
@@ -23,10 +24,12 @@ No part of all are:
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
   --help           print this
 
-PRESSBOX_REAL_DATA names a folder with real data, for the tests that measure on it.
+PRESSBOX_REAL_DATA names a folder with real data, for the tests that measure on it;
+PRESSBOX_SCREENSHOTS one for pictures of the page (default: .cache/screenshots).
 
 example: scripts/test.sh unit
 USAGE
+	heeded_variables
 }
 
 bootstrap='' suite=all
@@ -42,14 +45,11 @@ done
 
 # pytest_inside FOLDER...
 pytest_inside() {
-	if [ -n "${PRESSBOX_REAL_DATA:-}" ]; then
-		let_in "$(resolved "$PRESSBOX_REAL_DATA")" ro
-		VARIABLES+=(--env "PRESSBOX_REAL_DATA=$SEEN_AS")
-	fi
+	let_in_real_data
 	choose_door "$(inside_container || printf docker)"
 	# Root would be let in everywhere: it tests as the image's own user.
 	[ "$(id -u)" != 0 ] || RUN_AS=1000:1000
-	enter "$bootstrap" python -m pytest "$@"
+	enter "$bootstrap" "$PYTHON" -m pytest "$@"
 }
 
 # The fuzzer is no part of the environment: it is installed, by hash, beside it for this one run.
@@ -72,12 +72,10 @@ bats_outside() {
 	require_image "$bootstrap"
 	require_devcontainer_cli "$bootstrap"
 	export ENGINE TAGGED
-	local log status=0
-	log=$(mktemp)
+	local log=$TEMPORARY/log status=0
 	"$TOOLCHAIN/node_modules/bats/bin/bats" --tap --timing --print-output-on-failure "$@" | tee "$log" || status=1
 	printf 'doors: %d passed, %d failed, %d skipped\n' "$(grep -c '^ok ' "$log" || true)" \
 		"$(grep -c '^not ok ' "$log" || true)" "$(grep -c '^ok .* # skip' "$log" || true)"
-	rm -f "$log"
 	return "$status"
 }
 

@@ -1,6 +1,7 @@
-#!/usr/bin/env bash
-# shellcheck source=scripts/lib/doors.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/doors.sh"
+#!/usr/bin/env -S bash -p
+HEEDS=(GNUPGHOME PRESSBOX_DATA_HOME PRESSBOX_SIGNING_KEY PRESSBOX_SIGNING_PASSPHRASE)
+# shellcheck source=scripts/lib/begin.sh
+. -- "${0%"${0##*/}"}lib/begin.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -8,16 +9,20 @@ usage: scripts/train.sh [OPTION]... [-- TRAIN.PY-ARGUMENT...]
 Train the classifier in the one environment. The last line of standard output is the model's path.
 
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
-  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one
+  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one. A dev container
+                   is no boundary: what runs there can change the checkout
   --output FILE    where the model goes (default: models/sports.tar.gz)
-  --data SOURCE    newsroom (default), newsgroups, a folder, or a .csv, .jsonl or .parquet file
+  --data SOURCE    newsroom (default), newsgroups, a folder, or a .csv, .jsonl or .parquet file;
+                   newsgroups is downloaded once, to PRESSBOX_DATA_HOME or .cache/scikit_learn_data
   --test SOURCE    evaluate on this source, instead of the test part of the other
   --signing-key FILE, --passphrase-file FILE
                    sign with this armoured secret key; default: the key in PRESSBOX_SIGNING_KEY and
                    its passphrase in PRESSBOX_SIGNING_PASSPHRASE, else the published demo key
   --signing-agent FINGERPRINT
-                   sign with a trusted signer's key that your gpg-agent, or its smartcard, holds
-  --release        refuse the demo key, and an environment that is not in environment.lock
+                   sign with a trusted signer's key that your gpg-agent (of GNUPGHOME, or ~/.gnupg),
+                   or its smartcard, holds
+  --release        refuse the demo key, and an environment that is not in environment.lock; train
+                   in a fresh container
   --allow-drift    train even in an environment that is not as it was built; the model says so
   --no-page        write no page beside the model, and let it hold no text for one
   --replace-newer  replace even a model that says it was sealed later than now
@@ -26,9 +31,10 @@ Train the classifier in the one environment. The last line of standard output is
 
 example: scripts/train.sh --data ~/texts.csv --output models/mine.tar.gz
 USAGE
+	heeded_variables
 }
 
-bootstrap='' door='' output=$ROOT/models/sports.tar.gz data=newsroom test='' key='' passphrase='' agent=''
+bootstrap='' door='' output='' data=newsroom test='' key='' passphrase='' agent='' release=''
 options=()
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -40,7 +46,8 @@ while [ $# -gt 0 ]; do
 	--signing-key) needs_value "$@" && key=$2 && shift ;;
 	--passphrase-file) needs_value "$@" && passphrase=$2 && shift ;;
 	--signing-agent) needs_value "$@" && agent=$2 && shift ;;
-	--allow-drift | --no-page | --release | --replace-newer) options+=("$1") ;;
+	--release) release=yes && options+=("$1") ;;
+	--allow-drift | --no-page | --replace-newer) options+=("$1") ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;
 	--) shift && break ;;
@@ -50,58 +57,84 @@ while [ $# -gt 0 ]; do
 done
 
 choose_door "$door"
-case " ${options[*]+"${options[*]}"} " in
+case $release$DOOR in
+yesinside | yesdevcontainer) die "$EX_USAGE" "a release is trained in a fresh container, not through $DOOR; on the host, omit --door or use --door docker" ;;
+yes*) FRESH="a release is trained in a fresh container" ;;
+esac
+case " ${options[*]} " in
 *" --allow-drift "*) ;;
 *) AVOIDS_DRIFT=yes ;;
 esac
-
-[ ! -d "$output" ] || die "$EX_USAGE" "$output is a folder; name a file in it, e.g. $output/sports.tar.gz"
-model=$(resolved "$output")
-[ -n "$model" ] || die "$EX_USAGE" "there is no folder $(dirname "$output"); create it, or name another"
-WRITES=$(dirname "$model")
-let_in "$WRITES" rw
-command=(python train.py "$SEEN_AS/$(basename "$model")")
 
 # see SOURCE: sets SEEN_AS, its name inside
 see() {
 	case $1 in
 	newsroom) SEEN_AS=newsroom ;;
 	newsgroups)
-		say "20 Newsgroups is fetched once, so this training has network access"
-		NETWORK=bridge
-		cache=${PRESSBOX_DATA_HOME:-$ROOT/.cache/scikit_learn_data}
-		mkdir -p "$cache"
-		let_in "$(resolved "$cache")" rw
-		VARIABLES+=(--env "PRESSBOX_DATA_HOME=$SEEN_AS")
+		fetch_newsgroups
+		let_in "$cache" ro
+		keep_data_at "$SEEN_AS"
 		SEEN_AS=newsgroups
 		;;
 	*)
 		[ -e "$1" ] || die "$EX_USAGE" "there is no source '$1'; give newsroom, newsgroups, a folder, or a .csv, .jsonl or .parquet file"
-		let_in "$(resolved "$1")" ro
+		resolve "$1"
+		let_in "$RESOLVED" ro
 		;;
 	esac
 }
+
+# fetch_newsgroups: sets cache, the folder with the archive, which a run of its own fetches if it is
+# not there yet: it has network access and no key, the training has a key and no network
+fetch_newsgroups() {
+	local folder=${PRESSBOX_DATA_HOME:-}
+	if [ -z "$folder" ]; then
+		folder=$ROOT/.cache/scikit_learn_data
+		own_place "$folder"
+	fi
+	{ mkdir -p -- "$folder" 2>/dev/null && resolve "$folder"; } ||
+		die "$EX_USAGE" "the folder $folder cannot be made; name another in PRESSBOX_DATA_HOME"
+	cache=$RESOLVED
+	(
+		NETWORK=bridge
+		mapfile -d '' -t files < <(find "$cache/" -maxdepth 1 -type f -print0)
+		let_write "$cache" "$cache" "${files[@]##*/}"
+		keep_data_at "$SEEN_AS"
+		enter "$bootstrap" "$PYTHON" -m pressbox fetch newsgroups >&2
+	)
+}
+
+# keep_data_at PATH: where the command finds what was downloaded
+keep_data_at() {
+	export PRESSBOX_DATA_HOME=$1
+	VARIABLES+=(--env "PRESSBOX_DATA_HOME=$1")
+}
+
+[ ! -d "$output" ] || die "$EX_USAGE" "$output is a folder; name a file in it, e.g. $output/sports.tar.gz"
+if [ -z "$output" ]; then
+	output=$ROOT/models/sports.tar.gz
+	own_place "$ROOT/models"
+fi
+resolve "$output" || die "$EX_USAGE" "there is no folder ${output%/*}; create it, or name another"
+model=$RESOLVED
+name=${model##*/}
+
 see "$data"
-command+=(--data "$SEEN_AS")
+arguments=(--data "$SEEN_AS")
 if [ -n "$test" ]; then
 	see "$test"
-	command+=(--test "$SEEN_AS")
+	arguments+=(--test "$SEEN_AS")
 fi
 
-# The files stay here; their contents go in on the pipe.
 if [ "$DOOR" = inside ]; then
 	[ -z "$key" ] || options+=(--signing-key "$key")
 	[ -z "$passphrase" ] || options+=(--passphrase-file "$passphrase")
-	key='' passphrase=''
-fi
-if [ -n "$key" ]; then
-	[ -r "$key" ] || die "$EX_USAGE" "the signing key $key cannot be read; name an armoured secret key"
-	PRESSBOX_SIGNING_KEY=$(cat "$key")
-	PRESSBOX_SIGNING_PASSPHRASE=
-fi
-if [ -n "$passphrase" ]; then
-	[ -r "$passphrase" ] || die "$EX_USAGE" "the passphrase file $passphrase cannot be read; name the file that holds it"
-	PRESSBOX_SIGNING_PASSPHRASE=$(cat "$passphrase")
+elif [ -n "$key$passphrase" ]; then
+	# The files stay here; their contents go in on the pipe.
+	[ -z "$key" ] || [ -r "$key" ] || die "$EX_USAGE" "the signing key $key cannot be read; name an armoured secret key"
+	[ -z "$passphrase" ] || [ -r "$passphrase" ] || die "$EX_USAGE" "the passphrase file $passphrase cannot be read; name the file that holds it"
+	[ -z "$key" ] || SIGNING_PASSPHRASE=
+	KEY_FILE=$key PASSPHRASE_FILE=$passphrase
 fi
 if [ -n "$agent" ]; then
 	options+=(--signing-agent "$agent")
@@ -109,12 +142,16 @@ if [ -n "$agent" ]; then
 		# What gpg-agent lets others use: it signs, and gives no key away.
 		socket=$(gpgconf --list-dirs agent-extra-socket 2>/dev/null || true)
 		[ -S "$socket" ] || die "$EX_USAGE" "no gpg-agent listens here; start it: gpg-connect-agent /bye"
-		let_in "$socket" rw
+		let_in_agent "$socket"
 		options+=(--agent-socket "$SEEN_AS")
 	fi
+elif [ -n "$KEY_FILE$SIGNING_KEY" ]; then
+	SIGNS=yes
 fi
-command+=("${options[@]+"${options[@]}"}" "$@")
 
+folder=${model%/*}
+let_write "${folder:-/}" "$ROOT/.cache" "$name" "${name%.tar.gz}.html"
+command=("$PYTHON" train.py "$SEEN_AS/$name" "${arguments[@]}" "${options[@]}" "$@")
 if [ "$DOOR" = inside ]; then
 	enter "$bootstrap" "${command[@]}"
 else

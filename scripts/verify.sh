@@ -1,6 +1,7 @@
-#!/usr/bin/env bash
-# shellcheck source=scripts/lib/doors.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/doors.sh"
+#!/usr/bin/env -S bash -p
+HEEDS=()
+# shellcheck source=scripts/lib/begin.sh
+. -- "${0%"${0##*/}"}lib/begin.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -8,7 +9,8 @@ usage: scripts/verify.sh [OPTION]... MODEL
 Say who signed a model, where it was made, and whether every byte of it holds.
 
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
-  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one
+  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one. A dev container
+                   is no boundary: what runs there can change the checkout
   --name NAME      demand that the model has this name
   --not-before DATE
                    demand that it was sealed since then
@@ -22,6 +24,7 @@ Say who signed a model, where it was made, and whether every byte of it holds.
 
 example: scripts/verify.sh models/sports.tar.gz --json
 USAGE
+	heeded_variables
 }
 
 bootstrap='' door='' model='' arguments=()
@@ -45,6 +48,16 @@ done
 [ -f "$model" ] || die "$EX_USAGE" "there is no model '$model'; train one with scripts/train.sh"
 
 choose_door "$door"
-model=$(resolved "$model")
-let_in "$(dirname "$model")" ro
-enter "$bootstrap" python -m pressbox verify "$SEEN_AS/$(basename "$model")" "${arguments[@]+"${arguments[@]}"}"
+resolve "$model" || die "$EX_FAILED" "$model cannot be reached; see the permissions of its folder"
+model=$RESOLVED
+if [ -L "$model" ] && [ "$DOOR" != inside ]; then
+	# A mount would follow it; such a link, which leads nowhere, is refused like any other.
+	temporary
+	mkdir -m 755 "$TEMPORARY/link"
+	ln -s nowhere "$TEMPORARY/link/${model##*/}"
+	let_in "$TEMPORARY/link" ro
+	SEEN_AS+=/${model##*/}
+else
+	let_in_file "$model"
+fi
+enter "$bootstrap" "$PYTHON" -m pressbox verify "$SEEN_AS" "${arguments[@]}"

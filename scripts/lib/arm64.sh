@@ -14,9 +14,10 @@ test_arm64() {
 	native=$TAGGED
 	require_emulation "$1"
 	require_arm64_image "$1"
-	folder=$(mktemp -d)
-	# shellcheck disable=SC2064 # this folder
-	trap "rm -rf '$folder'" EXIT
+	folder=$TEMPORARY/models
+	mkdir "$folder"
+	# Who root is inside writes there.
+	[ "$(id -u)" != 0 ] || chown "$NOBODY" "$folder"
 	printf '%-12s %-12s %8s  %-71s  %s\n' source architecture seconds 'model digest' 'environment digest'
 	compare_architectures "$folder" newsroom "$native" newsroom || failed=1
 	if [ -n "${PRESSBOX_REAL_DATA:-}" ]; then
@@ -93,7 +94,7 @@ train_with() (
 		source=$SEEN_AS
 	fi
 	let_in "$WRITES" rw
-	through_docker python train.py "$SEEN_AS/$(basename "$model")" --data "$source" >&2 || exit 1
+	through_docker "$PYTHON" train.py "$SEEN_AS/$(basename "$model")" --data "$source" >&2 || exit 1
 	printf '%d\n' "$((SECONDS - start))"
 )
 
@@ -101,7 +102,7 @@ train_with() (
 show_with() (
 	TAGGED=$1 WRITES=$(dirname "$2")
 	let_in "$WRITES" ro
-	through_docker python -m pressbox show "$SEEN_AS/$(basename "$2")" --json
+	through_docker "$PYTHON" -m pressbox show "$SEEN_AS/$(basename "$2")" --json
 )
 
 # digest_in JSON NAME

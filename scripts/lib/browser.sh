@@ -10,28 +10,25 @@ browser_tests() {
 	require_engine "$1"
 	require_image "$1"
 	build_browser
-	mkdir -p "$pictures" || die "$EX_FAILED" "$pictures cannot be made; name another folder in PRESSBOX_SCREENSHOTS"
-	WRITES=$pictures
-	let_in "$(resolved "$pictures")" rw
+	[ -n "${PRESSBOX_SCREENSHOTS:-}" ] || own_place "$pictures"
+	{ mkdir -p -- "$pictures" && resolve "$pictures"; } || die "$EX_FAILED" "$pictures cannot be made; name another folder in PRESSBOX_SCREENSHOTS"
+	let_write "$RESOLVED" "$RESOLVED"
 	VARIABLES+=(--env "PRESSBOX_SCREENSHOTS=$SEEN_AS")
-	through_docker python -m pytest tests/browser
+	through_docker "$PYTHON" -m pytest tests/browser
 	say "screenshots: $pictures"
 }
 
 # build_browser: TAGGED becomes the image with the browser on top of the one it named
 build_browser() {
-	local tag command log
+	local tag command log=$TEMPORARY/log
 	tag=$IMAGE-browser:$(cat <(printf '%s\n' "$TAGGED") "$ROOT"/tests/browser/{Dockerfile,requirements.txt} | sha256 | cut -c 1-12)
 	if ! "$ENGINE" image inspect "$tag" >/dev/null 2>&1; then
 		say "building the browser; the first time takes about a minute"
 		command=("$ENGINE" build --tag "$tag" --build-arg "IMAGE=$TAGGED" "$ROOT/tests/browser")
-		log=$(mktemp)
 		if ! "${command[@]}" >"$log" 2>&1; then
 			tail -n 40 "$log" >&2
-			rm -f "$log"
 			die "$EX_FAILED" "the browser was not built; the failing step is above"
 		fi
-		rm -f "$log"
 	fi
 	TAGGED=$tag
 }

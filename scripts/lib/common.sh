@@ -2,20 +2,22 @@
 # What every script needs: strict mode, the checkout's place, lines for people.
 set -Eeuo pipefail
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+readonly EX_FAILED=1 EX_USAGE=2 EX_UNAVAILABLE=69
+
 # Where the checkout lies in the image, whichever door leads there.
 INSIDE=/workspaces/pressbox
-DRY_RUN=${DRY_RUN:-}
-
-readonly EX_FAILED=1 EX_USAGE=2 EX_UNAVAILABLE=69
+DRY_RUN=
+# See temporary, and stage.
+TEMPORARY='' MADE_BY='' STAGE=''
 
 say() {
 	printf '%s\n' "$*" >&2
 }
 
-# die STATUS "what; what to do"
+# die STATUS "what; what to do": one line, whatever is in the name of a file
 die() {
-	say "error: $2"
+	local line=${2//$'\n'/\\n}
+	say "error: ${line//[[:cntrl:]]/?}"
 	exit "$1"
 }
 
@@ -33,25 +35,61 @@ run() {
 	fi
 }
 
-# resolved PATH: absolute, without symlinks in its folder; empty if the folder is not there
-resolved() {
-	local folder
-	if [ -d "$1" ]; then
-		(cd "$1" && pwd -P)
-	elif folder=$(cd "$(dirname "$1")" 2>/dev/null && pwd -P); then
-		printf '%s/%s\n' "${folder%/}" "$(basename "$1")"
+# resolve PATH: sets RESOLVED: absolute, without symlinks in its folder; 1 if the folder is not there.
+# Not printed: $() would cut off a newline at the end of a name. An absolute or ./ path is no option.
+resolve() {
+	local path=$1 name=
+	[[ $path == /* ]] || path=./$path
+	if [ ! -d "$path" ]; then
+		name=/${path##*/}
+		path=${path%/*}/
 	fi
+	path=$(cd -P "$path" 2>/dev/null && printf '%s/' "$PWD") || return 1
+	# Of the root folder two slashes are left to take off.
+	path=${path%/}
+	RESOLVED=${path%/}$name
+	RESOLVED=${RESOLVED:-/}
 }
 
+# own_place PATH: a place of the checkout's is in the checkout: no link leads elsewhere on the way
+own_place() {
+	local path=$1
+	while [ "$path" != "$ROOT" ]; do
+		[ ! -L "$path" ] || die "$EX_USAGE" "$path is a symbolic link, which may lead out of the checkout; put a folder there, or name another place"
+		path=${path%/*}
+	done
+}
+
+# temporary: sets TEMPORARY, a folder for the script's own files that ends with it
+temporary() {
+	[ -z "$TEMPORARY" ] || return 0
+	if TEMPORARY=$(mktemp -d 2>/dev/null) && MADE_BY=$BASHPID && trap finish EXIT && resolve "$TEMPORARY" &&
+		head -c 65536 /dev/zero 2>/dev/null >"$TEMPORARY/probe"; then
+		TEMPORARY=$RESOLVED
+		return 0
+	fi
+	die "$EX_FAILED" "nothing can be written to ${TMPDIR:-/tmp}; name a folder with room for temporary files in TMPDIR"
+}
+
+# finish: what is left of this shell goes; a subshell leaves its parent's folder alone
+finish() {
+	[ "$BASHPID" != "$MADE_BY" ] || rm -rf "$TEMPORARY"
+	[ -z "$STAGE" ] || rm -rf "$STAGE"
+}
+
+# Whoever is in the image already; no variable is believed about that.
 inside_container() {
-	[ "${PRESSBOX_INSIDE:-}" = 1 ]
+	[ -f /opt/pressbox/passport.json ]
 }
 
 # needs_value "$@": a usage error unless the option in $1 has one in $2
 needs_value() {
-	[ $# -ge 2 ] || die "$EX_USAGE" "$1 needs a value; see --help"
+	[ -n "${2:-}" ] || die "$EX_USAGE" "$1 needs a value; see --help"
 }
 
 unknown_option() {
-	die "$EX_USAGE" "unknown argument '$1'; see $(basename "$0") --help"
+	die "$EX_USAGE" "unknown argument '$1'; see ${0##*/} --help"
 }
+
+resolve "${BASH_SOURCE[0]%/*}/../.."
+ROOT=$RESOLVED

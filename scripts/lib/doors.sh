@@ -3,16 +3,27 @@
 # on its exit status; when the script ends, however it ends, the command ends with it.
 
 # shellcheck source=scripts/lib/image.sh
-. "$(dirname "${BASH_SOURCE[0]}")/image.sh"
+. -- "${BASH_SOURCE[0]%/*}/image.sh"
+# shellcheck source=scripts/lib/root.sh
+. -- "${BASH_SOURCE[0]%/*}/root.sh"
+# shellcheck source=scripts/lib/history.sh
+. -- "${BASH_SOURCE[0]%/*}/history.sh"
 
 TOOLCHAIN=$ROOT/.devcontainer/toolchain
 DEVCONTAINER=$TOOLCHAIN/node_modules/.bin/devcontainer
 
+# Of the image; in a terminal there, PATH may have others.
+PYTHON=/opt/venv/bin/python
+
+DOOR=
 # What the docker door lets in besides the checkout; see mount.
 MOUNTS=()
+# Of it, what the command reads, by its name here.
+READS=()
 NETWORK=none
-OUTSIDE=
-# What the command writes into; it runs as the owner of that folder where we are root.
+# Why only a fresh container will do; empty: a dev container will, too.
+FRESH=
+# What the command writes into; where we are root, it runs as the owner of that folder.
 WRITES=$ROOT/models
 # How /tmp is mounted; nothing in it is executable unless somebody asks for that.
 TMP=mode=1777
@@ -20,14 +31,26 @@ TMP=mode=1777
 RUN_AS=
 # Not empty: pass by a running dev container that has drifted, unless it is asked for.
 AVOIDS_DRIFT=
+# Not empty: the command signs, and gets the key.
+SIGNS=
+# Files that hold it and its passphrase; empty: SIGNING_KEY and SIGNING_PASSPHRASE do.
+KEY_FILE='' PASSPHRASE_FILE=''
+# The dev container of this checkout.
+CONTAINER=
 # NAME=VALUE for the command; nothing that is secret.
 VARIABLES=(--env HOME=/tmp)
 # What looks at our standard error is a person, although a pipe lies between.
 [ ! -t 2 ] || VARIABLES+=(--env PRESSBOX_TERMINAL=1)
 
+# The devcontainer CLI writes paths into options without quoting them.
+case $ROOT in
+*[,\"\'\\\`\$%#?]* | *[[:cntrl:]]*) FRESH="the devcontainer CLI cannot mount a checkout with such a path, $ROOT; move it" ;;
+esac
+
 # mount SOURCE TARGET ro|rw: quoted as --mount has it (CSV), for paths with commas
 mount() {
 	local option="type=bind,\"source=${1//\"/\"\"}\",\"target=${2//\"/\"\"}\""
+	[[ $1 != *$'\r'* ]] || die "$EX_USAGE" "the engine cannot mount a path with a carriage return in it, $1; rename it"
 	[ "$3" = rw ] || option+=,readonly
 	MOUNTS+=(--mount "$option")
 }
@@ -36,16 +59,25 @@ mount() {
 # mounted beside it, and only the docker door sees it.
 let_in() {
 	local path=$1
+	[ "$2" = rw ] || READS+=("$path")
 	if inside_container; then
 		SEEN_AS=$path
 	elif [ "$path" = "$ROOT" ] || [ "${path#"$ROOT"/}" != "$path" ]; then
 		SEEN_AS=$INSIDE${path#"$ROOT"}
 		[ "$2" = ro ] || mount "$path" "$SEEN_AS" rw
 	else
-		OUTSIDE=$path
-		SEEN_AS=/mnt/${#MOUNTS[@]}/$(basename "$path")
+		FRESH="the dev container sees the checkout alone, not $path; move it there"
+		SEEN_AS=/mnt/${#MOUNTS[@]}/${path##*/}
 		mount "$path" "$SEEN_AS" "$2"
 	fi
+}
+
+# let_in_real_data: what some tests and figures are about, if PRESSBOX_REAL_DATA names it
+let_in_real_data() {
+	[ -n "${PRESSBOX_REAL_DATA:-}" ] || return 0
+	resolve "$PRESSBOX_REAL_DATA" || die "$EX_USAGE" "PRESSBOX_REAL_DATA names $PRESSBOX_REAL_DATA, which is not there; name a folder that is"
+	let_in "$RESOLVED" ro
+	VARIABLES+=(--env "PRESSBOX_REAL_DATA=$SEEN_AS")
 }
 
 # choose_door DOOR: sets DOOR; the rule when none is asked for: inside a container at once, a fresh
@@ -67,20 +99,23 @@ choose_door() {
 
 # enter BOOTSTRAP COMMAND...: through the door that choose_door chose
 enter() {
-	local bootstrap=$1
+	local bootstrap=$1 pair
 	shift
 	if [ "$DOOR" = inside ]; then
 		cd "$ROOT"
 		[ -z "$DRY_RUN" ] || { run "$@" && return 0; }
-		exec "$@"
+		for pair in "${TERMINAL[@]}"; do
+			export "${pair?}" 2>/dev/null || true
+		done
+		[ -n "$SIGNS" ] || exec "$@"
+		PRESSBOX_SIGNING_FD=4 exec "$@" 4< <(signing_line)
 	fi
-	require_engine "$bootstrap"
-	case $DOOR in
-	podman) use_podman ;;
-	docker) [ -z "$PODMAN" ] || die "$EX_UNAVAILABLE" "there is podman, but no docker; leave --door away, or use --door podman" ;;
-	esac
+	demand_memory
+	demand_readable
+	[ "$DOOR" != devcontainer ] || [ -z "$FRESH" ] || die "$EX_USAGE" "$FRESH, or use --door docker"
+	require_engine "$bootstrap" "$DOOR"
 	require_image "$bootstrap"
-	if [ -z "$DOOR" ] && [ -z "$OUTSIDE" ] && running_dev_container && not_drifted; then
+	if [ -z "$DOOR" ] && [ -z "$FRESH" ] && running_dev_container && not_drifted; then
 		DOOR=devcontainer
 	fi
 	if [ "$DOOR" = devcontainer ]; then
@@ -90,44 +125,32 @@ enter() {
 	fi
 }
 
-use_podman() {
-	has podman || die "$EX_UNAVAILABLE" "podman is not installed; install it, or use --door docker"
-	ENGINE=$(command -v podman)
-	PODMAN=yes
-}
-
-# user_inside: who we are there, so that what is written belongs to who runs this
-user_inside() {
-	if [ -n "$RUN_AS" ]; then
-		printf '%s\n' "$RUN_AS"
-	elif [ "$(id -u)" = 0 ]; then
-		# Root without capabilities cannot write into another's folder: be its owner there.
-		stat -c '%u:%g' "$WRITES"
-	else
-		printf '%s:%s\n' "$(id -u)" "$(id -g)"
-	fi
+demand_memory() {
+	[[ ${PRESSBOX_MEMORY:-4g} =~ ^[1-9][0-9]{0,11}[bkmgBKMG]?$ ]] ||
+		die "$EX_USAGE" "PRESSBOX_MEMORY is '$PRESSBOX_MEMORY', which is no size; give one such as 4g or 512m"
 }
 
 through_docker() {
-	local command git_folder
+	local command engine=docker
 	mount "$ROOT" "$INSIDE" ro
-	# A git worktree keeps its history elsewhere; git wants it under the same name.
-	if [ -f "$ROOT/.git" ] && git_folder=$(git -C "$ROOT" rev-parse --path-format=absolute --git-common-dir 2>/dev/null); then
-		mount "$git_folder" "$git_folder" ro
-	fi
+	mount_history
 	command=("$ENGINE" run --interactive --rm
 		--read-only
 		--cap-drop ALL
 		--security-opt no-new-privileges
 		--memory "${PRESSBOX_MEMORY:-4g}"
 		--pids-limit 512
+		--ulimit core=0
 		--network "$NETWORK"
 		--tmpfs "/tmp:$TMP"
 		--user "$(user_inside)"
-		"${VARIABLES[@]}"
 		--workdir "$INSIDE")
-	# Rootless podman: the host's user is the container's, not its root.
-	[ -z "$PODMAN" ] || [ "$(id -u)" = 0 ] || command+=(--userns keep-id)
+	if [ -n "$PODMAN" ]; then
+		engine=podman
+		# Rootless: the host's user is the container's, not its root.
+		[ "$(id -u)" = 0 ] || command+=(--userns keep-id)
+	fi
+	command+=("${VARIABLES[@]}" --env "PRESSBOX_DOOR=$engine")
 	held "${command[@]}" "${MOUNTS[@]}" "$TAGGED" "${SUPERVISED[@]}" "$@"
 }
 
@@ -153,7 +176,7 @@ same_layers() {
 not_drifted() {
 	local log status=0
 	[ -n "$AVOIDS_DRIFT" ] || return 0
-	log=$("$ENGINE" exec --user "$(user_inside)" --workdir "$INSIDE" "$CONTAINER" python -m pressbox doctor 2>&1) || status=$?
+	log=$("$ENGINE" exec --user "$(user_inside)" --workdir "$INSIDE" "$CONTAINER" "$PYTHON" -m pressbox doctor 2>&1) || status=$?
 	[ "$status" = 4 ] || return 0
 	say "the dev container has drifted; training in a fresh container:"
 	grep -E '^WRONG|^error' <<<"$log" >&2 || say "$log"
@@ -162,7 +185,6 @@ not_drifted() {
 
 through_devcontainer() {
 	local up
-	[ -z "$OUTSIDE" ] || die "$EX_USAGE" "the dev container sees the checkout alone, not $OUTSIDE; move it there, or use --door docker"
 	if ! running_dev_container; then
 		require_devcontainer_cli "$1"
 		up=("$DEVCONTAINER" up --docker-path "$ENGINE" --workspace-folder "$ROOT")
@@ -171,28 +193,26 @@ through_devcontainer() {
 		[ -z "$DRY_RUN" ] || CONTAINER=CONTAINER
 	fi
 	shift
-	held "$ENGINE" exec --interactive --user "$(user_inside)" "${VARIABLES[@]}" --workdir "$INSIDE" \
-		"$CONTAINER" "${SUPERVISED[@]}" "$@"
+	held "$ENGINE" exec --interactive --user "$(user_inside)" "${VARIABLES[@]}" --env PRESSBOX_DOOR=devcontainer \
+		--workdir "$INSIDE" "$CONTAINER" "${SUPERVISED[@]}" "$@"
 }
 
 start_dev_container() {
-	local log
+	local log=$TEMPORARY/log
 	if [ -n "$DRY_RUN" ]; then
 		run "$@"
 		return
 	fi
 	say "starting the dev container"
-	log=$(mktemp)
 	if ! "$@" >"$log" 2>&1 || ! running_dev_container; then
 		tail -n 40 "$log" >&2
-		rm -f "$log"
 		die "$EX_FAILED" "the dev container did not start; its last lines are above"
 	fi
-	rm -f "$log"
 }
 
 # require_devcontainer_cli BOOTSTRAP: the pinned CLI, installed into the checkout when first needed
 require_devcontainer_cli() {
+	own_place "$TOOLCHAIN/node_modules"
 	if [ ! -x "$DEVCONTAINER" ] || [ "$TOOLCHAIN/package-lock.json" -nt "$TOOLCHAIN/node_modules/.package-lock.json" ]; then
 		if ! has npm; then
 			[ -n "$1" ] || die "$EX_UNAVAILABLE" "the devcontainer CLI needs Node.js and npm; install them, or run this again with --bootstrap"
@@ -208,13 +228,15 @@ require_devcontainer_cli() {
 # input, by a pipe; and end the command when standard input ends, which the script alone holds open.
 # TERM lets the command clean up; KILL follows if it does not.
 # shellcheck disable=SC2016 # expanded in the container
-SUPERVISED=(bash -c '
+SUPERVISED=(bash -pc '
 	umask "$0"
+	ulimit -c 0
 	exec 3<&0
 	IFS= read -r key <&3
 	[ -z "$key" ] || export PRESSBOX_SIGNING_FD=4
 	"$@" </dev/null 3<&- 4< <(printf "%s\n" "$key") &
 	child=$!
+	unset key
 	{
 		cat >/dev/null
 		kill -TERM "$child"
@@ -224,33 +246,39 @@ SUPERVISED=(bash -c '
 	wait "$child"
 ' "$(umask)")
 
-# signing_key: the key and passphrase of the environment as one line, or an empty one
-signing_key() {
-	local part line=
-	if [ -n "${PRESSBOX_SIGNING_KEY:-}" ]; then
-		for part in "$PRESSBOX_SIGNING_KEY" "${PRESSBOX_SIGNING_PASSPHRASE:-}"; do
-			line+="$(printf '%s' "$part" | base64 | tr -d '\n') "
-		done
+# signing_line: key and passphrase in one line, as signing.py reads them; an empty one for what does
+# not sign. Of one that cannot be read a blank is left, which is no key either.
+signing_line() {
+	if [ -n "$SIGNS" ]; then
+		content "$KEY_FILE" "$SIGNING_KEY" | base64 | tr -d '\n'
+		printf ' '
+		content "$PASSPHRASE_FILE" "$SIGNING_PASSPHRASE" | base64 | tr -d '\n'
 	fi
-	printf '%s\n' "${line% }"
+	printf '\n'
+}
+
+# content FILE ELSE: of the file, if one is named
+content() {
+	if [ -n "$1" ]; then cat <"$1"; else printf %s "$2"; fi
 }
 
 # held COMMAND...: run an engine client whose standard input lives exactly as long as this script
 held() {
-	local folder client status=0 stopped=
+	local client status=0 stopped=
 	if [ -n "$DRY_RUN" ]; then
 		run "$@"
 		return
 	fi
-	folder=$(mktemp -d)
-	mkfifo "$folder/lifeline"
+	[ -z "$STAGE" ] || set_stage
+	mkfifo "$TEMPORARY/lifeline"
 	trap 'stopped=130; exec 9>&-' INT
 	trap 'stopped=143; exec 9>&-' TERM HUP
-	"$@" <"$folder/lifeline" &
+	"$@" <"$TEMPORARY/lifeline" &
 	client=$!
-	exec 9>"$folder/lifeline"
-	signing_key >&9
-	rm -rf "$folder"
+	exec 9>"$TEMPORARY/lifeline"
+	# A client that has failed already says why itself.
+	(trap '' PIPE && signing_line >&9) 2>/dev/null || true
+	rm "$TEMPORARY/lifeline"
 	wait "$client" || status=$?
 	if [ -n "$stopped" ]; then
 		wait "$client" || true
@@ -258,5 +286,6 @@ held() {
 	fi
 	exec 9>&-
 	trap - INT TERM HUP
+	[ -z "$STAGE" ] || take_over
 	return "$status"
 }

@@ -3,19 +3,39 @@
 # Sets ENGINE (the client's path) and PODMAN (yes, or empty).
 
 # shellcheck source=scripts/lib/common.sh
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. -- "${BASH_SOURCE[0]%/*}/common.sh"
 
 ENGINE=
 PODMAN=
+# Why there is none.
+WHY_NOT=
 # BuildKit is part of the docker client before 23, a plugin (buildx) since.
 export DOCKER_BUILDKIT=1
 
-# probe_docker CLIENT: 0 if it reaches an engine and can BuildKit; else sets WHY_NOT
+# named_engine: prints what names an engine: a variable, or the context that `docker context use` chose
+named_engine() {
+	local context
+	if [ -n "${DOCKER_HOST:-}" ]; then
+		printf 'DOCKER_HOST=%s' "$DOCKER_HOST"
+	elif [ -n "${DOCKER_CONTEXT:-}" ]; then
+		printf 'DOCKER_CONTEXT=%s' "$DOCKER_CONTEXT"
+	else
+		context=$(sed -n 's/.*"currentContext": *"\([^"]*\)".*/\1/p' "${DOCKER_CONFIG:-${HOME:-}/.docker}/config.json" 2>/dev/null || true)
+		[ -z "$context" ] || [ "$context" = default ] || printf 'the docker context %s' "$context"
+	fi
+}
+
+# probe_docker CLIENT NAMED: 0 if it reaches an engine and can BuildKit; else sets WHY_NOT
 probe_docker() {
-	local client=$1 versions
-	if ! versions=$("$client" version --format '{{.Client.Version}} {{.Server.Version}}' 2>/dev/null) ||
-		[ -z "${versions##* }" ]; then
-		WHY_NOT="$client is installed, but no engine answers it; start it (as root: systemctl start docker), or run this again with --bootstrap"
+	local client=$1 named=$2 versions
+	if ! versions=$("$client" version --format '{{.Client.Version}} {{.Server.Version}}' 2>&1) || [ -z "${versions##* }" ]; then
+		case $versions,$named in
+		*"permission denied"*)
+			WHY_NOT="this user may not speak to the engine${named:+ at $named}; as root: usermod -aG docker USER, then log in again, or run this with sudo"
+			;;
+		*,?*) WHY_NOT="no engine answers at $named (${versions##*$'\n'}); correct that, or unset it (a context: docker context use default)" ;;
+		*) WHY_NOT="$client is installed, but no engine answers it; start it (as root: systemctl start docker), or run this again with --bootstrap" ;;
+		esac
 		return 1
 	fi
 	if [ "${versions%%.*}" -ge 23 ] && ! "$client" buildx version >/dev/null 2>&1; then
@@ -24,29 +44,35 @@ probe_docker() {
 	fi
 }
 
+# find_engine DOOR: docker before podman, unless the door, a variable or a context names one
 find_engine() {
-	local client
+	local client named
+	named=$(named_engine)
 	WHY_NOT="there is no container engine; install Docker or podman, or run this again with --bootstrap (Debian or Ubuntu, as root)"
-	while IFS= read -r client; do
-		if probe_docker "$client"; then
-			ENGINE=$client
-			return 0
-		fi
-	done < <(type -aP docker || true)
-	if has podman && podman info >/dev/null 2>&1; then
-		ENGINE=$(command -v podman)
-		PODMAN=yes
-		return 0
+	if [ "$1" != podman ]; then
+		while IFS= read -r client; do
+			if probe_docker "$client" "$named"; then
+				ENGINE=$client
+				return 0
+			fi
+		done < <(type -aP docker || true)
+		[ "$1" != docker ] && [ -z "$named" ] || return 1
 	fi
-	return 1
+	has podman && podman info >/dev/null 2>&1 || return 1
+	ENGINE=$(command -v podman)
+	PODMAN=yes
 }
 
-# require_engine BOOTSTRAP: find one; with a non-empty BOOTSTRAP make one if there is none
+# require_engine BOOTSTRAP [DOOR]: find one; with a non-empty BOOTSTRAP make one if there is none
 require_engine() {
-	find_engine && return 0
-	if [ -n "$1" ]; then
+	local door=${2:-}
+	temporary
+	find_engine "$door" && return 0
+	if [ "$door" = podman ]; then
+		die "$EX_UNAVAILABLE" "podman is not installed, or does not work (podman info); install it, or use --door docker"
+	elif [ -n "$1" ] && [ -z "$(named_engine)" ]; then
 		bootstrap_engine
-		find_engine && return 0
+		find_engine "$door" && return 0
 	fi
 	die "$EX_UNAVAILABLE" "$WHY_NOT"
 }
@@ -58,15 +84,12 @@ require_apt() {
 
 # apt_install PACKAGE...: quiet, unless it fails
 apt_install() {
-	local log
+	local log=$TEMPORARY/log
 	say "installing $*"
-	log=$(mktemp)
 	if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
 		cat "$log" >&2
-		rm -f "$log"
 		die "$EX_FAILED" "installing $* failed; its output is above"
 	fi
-	rm -f "$log"
 }
 
 bootstrap_engine() {

@@ -2,7 +2,7 @@
 # The image: built when what it is made of has changed, and the base it stands on.
 
 # shellcheck source=scripts/lib/engine.sh
-. "$(dirname "${BASH_SOURCE[0]}")/engine.sh"
+. -- "${BASH_SOURCE[0]%/*}/engine.sh"
 
 IMAGE=pressbox
 # Made by --bootstrap where no registry answers.
@@ -81,7 +81,8 @@ make_base() {
 	fi
 	[ -z "$DRY_RUN" ] || return 0
 	[ -n "$architecture" ] || architecture=$(dpkg --print-architecture)
-	folder=$(mktemp -d)
+	folder=$TEMPORARY/base
+	mkdir "$folder"
 	# shellcheck disable=SC2016 # $1 is the new root, for mmdebstrap's hook
 	if ! SOURCE_DATE_EPOCH=1764000000 mmdebstrap --architectures="$architecture" --variant=minbase --include=ca-certificates \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
@@ -90,7 +91,6 @@ make_base() {
 		--customize-hook='find /usr/local/share/ca-certificates -name "*.crt" -exec cp -L {} "$1/usr/local/share/ca-certificates/" \; && chroot "$1" update-ca-certificates' \
 		trixie "$folder/base.tar" >"$folder/log" 2>&1; then
 		tail -n 20 "$folder/log" >&2
-		rm -rf "$folder"
 		die "$EX_FAILED" "making the base failed; its last lines are above"
 	fi
 	load_base "$tag" "$architecture" "$folder"
@@ -108,7 +108,7 @@ load_base() {
 
 # build_image OPTION...: on the base that choose_base chose
 build_image() {
-	local command log
+	local command log=$TEMPORARY/log
 	command=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" "$@")
 	[ -z "$BASE_IMAGE" ] || command+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
 	if [ -n "$DRY_RUN" ] || [ -t 2 ]; then
@@ -117,13 +117,10 @@ build_image() {
 	fi
 	say "building the image; the first time takes about a minute"
 	[ -n "$PODMAN" ] || command+=(--progress plain)
-	log=$(mktemp)
 	if ! "${command[@]}" "$ROOT" >"$log" 2>&1; then
 		tail -n 40 "$log" >&2
-		rm -f "$log"
 		build_failed
 	fi
-	rm -f "$log"
 }
 
 build_failed() {

@@ -19,7 +19,7 @@ test_layers() {
 	# Not in /tmp, which may be memory: a root folder, an engine's images and archives, 6 GB together.
 	folder=$(mktemp -d /var/tmp/pressbox-layers.XXXXXX)
 	# shellcheck disable=SC2064 # this folder
-	trap "forget_layers '$folder'" EXIT
+	trap "forget_layers ${folder@Q}" EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 	tag_test_base
@@ -50,6 +50,7 @@ require_commands() {
 
 forget_layers() {
 	trap - EXIT
+	finish
 	"$ENGINE" image rm "$TEST_BASE" >/dev/null 2>&1 || true
 	"$ENGINE" image rm "$TEST_IMAGE" >/dev/null 2>&1 || true
 	rm -rf --one-file-system "$1"

@@ -10,7 +10,7 @@ setup_file() {
 	export BARE=$BATS_FILE_TMPDIR/bare
 	mkdir "$BARE"
 	local tool
-	for tool in apt-get basename bash cat cut dirname env grep head id mktemp printf rm sed sha256sum stat; do
+	for tool in apt-get basename bash cat cut dirname env find grep head id mktemp printf rm sed sha256sum stat; do
 		ln -s "$(command -v "$tool")" "$BARE/$tool"
 	done
 }
@@ -68,4 +68,40 @@ stub() {
 	run -69 --separate-stderr setpriv --reuid 4711 --regid 4711 --clear-groups \
 		env PATH="$BARE" "$CHECKOUT/scripts/train.sh" --bootstrap
 	grep -q "^error: .*--bootstrap" <<<"$stderr"
+}
+
+# podman: a stub of one, which says when it is used
+stub_podman() {
+	stub podman <<-STUB
+		#!/usr/bin/env bash
+		echo "podman was called" >>"$BATS_TEST_TMPDIR/called"
+	STUB
+}
+
+@test "an engine that was named is used, or the error names it; nothing else is taken instead" {
+	stub_podman
+	local set
+	mkdir "$BATS_TEST_TMPDIR/config"
+	echo '{"currentContext": "elsewhere"}' >"$BATS_TEST_TMPDIR/config/config.json"
+	for set in "DOCKER_HOST=unix://$BATS_TEST_TMPDIR/nobody" DOCKER_HOST=nonsense DOCKER_CONTEXT=nowhere \
+		"DOCKER_CONFIG=$BATS_TEST_TMPDIR/config"; do
+		run -69 --separate-stderr env "$set" PATH="$BATS_TEST_TMPDIR/stubs:$PATH" "$CHECKOUT/scripts/train.sh" --bootstrap
+		one_error "no engine answers at"
+		[[ $stderr == *"${set#DOCKER_CONFIG=}"* || $stderr == *"context elsewhere"* ]]
+		[ ! -e "$BATS_TEST_TMPDIR/called" ]
+	done
+	PATH=$BATS_TEST_TMPDIR/stubs:$BARE run -69 --separate-stderr "$CHECKOUT/scripts/train.sh" --door docker
+	one_error "there is no container engine"
+	[ ! -e "$BATS_TEST_TMPDIR/called" ]
+	PATH=$BARE run -69 --separate-stderr "$CHECKOUT/scripts/train.sh" --door podman
+	one_error "podman is not installed"
+}
+
+@test "somebody who is not in the group docker is told so" {
+	need_root
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
+	run -69 --separate-stderr setpriv --reuid 4711 --regid 4711 --clear-groups \
+		env HOME=/ TMPDIR=/tmp "$CHECKOUT/scripts/train.sh"
+	one_error "may not speak to the engine"
+	[[ $stderr == *"usermod -aG docker"* ]]
 }

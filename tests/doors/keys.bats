@@ -96,7 +96,7 @@ signer() {
 	for door in docker devcontainer; do
 		rm -f models/sports.tar.gz
 		PRESSBOX_SIGNING_KEY=$(cat "$SECRET") PRESSBOX_SIGNING_PASSPHRASE=$(cat "$PASSPHRASE") \
-			run -0 scripts/train.sh --release --door "$door"
+			run -0 scripts/train.sh --door "$door"
 		[ "$(signer models/sports.tar.gz)" = "$FINGERPRINT" ]
 	done
 }
@@ -159,6 +159,67 @@ needles() {
 	run -1 grep -rFlsf "$BATS_TEST_TMPDIR/needles" /dev/shm
 	# The search does find what is there.
 	run -0 grep -rFlf "$BATS_TEST_TMPDIR/needles" "$KEYS"
+}
+
+@test "only the run that signs gets the key, and no process shows it: not in an environment, an argument or a trace" {
+	local seen=$BATS_TEST_TMPDIR/seen way command
+	mkdir "$seen" "$BATS_TEST_TMPDIR/stubs"
+	# Each client of the engine, and whatever runs meanwhile, is looked at by a wrapper.
+	cat >"$BATS_TEST_TMPDIR/stubs/docker" <<-STUB
+		#!/usr/bin/env bash
+		cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' >>"$seen/processes"
+		cat "/proc/\$PPID/limits" >>"$seen/limits"
+		exec "$ENGINE" "\$@"
+	STUB
+	chmod +x "$BATS_TEST_TMPDIR/stubs/docker"
+	needles >"$BATS_TEST_TMPDIR/needles"
+	while IFS='|' read -r way command; do
+		way_of "$way" "$command" 7>"$seen/trace" >"$seen/$way.${command//[^a-z]/}" 2>&1
+	done <<-WAYS
+		variable|train.sh --door docker
+		variable|bash -px train.sh --door docker
+		variable|verify.sh models/sports.tar.gz
+		variable|keys.sh list
+		variable|doctor.sh --door docker
+		file|bash -x train.sh --door docker
+	WAYS
+	[ "$(signer models/sports.tar.gz)" = "$FINGERPRINT" ]
+	grep -q '^PATH=' "$seen/processes"
+	grep -q 'train.py' "$seen/processes"
+	[ "$(grep -c 'Max core file size *0 ' "$seen/limits")" = "$(grep -c 'Max core file size' "$seen/limits")" ]
+	run -1 grep -rFlf "$BATS_TEST_TMPDIR/needles" "$seen"
+}
+
+# way_of WAY COMMAND: with the key in variables or in files, everything that could show it switched on;
+# the variables are set by an exec, so that no shell of the test's has them
+way_of() {
+	local script=${2#bash -*x }
+	local options=()
+	[[ $script != train* || $1 = variable ]] || options=(--signing-key "$SECRET" --passphrase-file "$PASSPHRASE")
+	local shell=${2%"$script"}
+	# shellcheck disable=SC2086 # commands and their arguments
+	if [ "$1" = variable ]; then
+		env PATH="$BATS_TEST_TMPDIR/stubs:$PATH" SHELLOPTS=xtrace BASH_XTRACEFD=7 \
+			PRESSBOX_SIGNING_KEY="$(cat "$SECRET")" PRESSBOX_SIGNING_PASSPHRASE="$(cat "$PASSPHRASE")" $shell scripts/$script
+	else
+		env PATH="$BATS_TEST_TMPDIR/stubs:$PATH" SHELLOPTS=xtrace BASH_XTRACEFD=7 $shell scripts/$script "${options[@]}"
+	fi
+}
+
+@test "an empty or unreadable key is no reason to sign with the demo key" {
+	: >"$BATS_TEST_TMPDIR/empty"
+	run -1 --separate-stderr scripts/train.sh --signing-key "$BATS_TEST_TMPDIR/empty"
+	one_error "not one secret key"
+	run -2 --separate-stderr scripts/train.sh --signing-key "$BATS_TEST_TMPDIR/nowhere"
+	one_error "cannot be read"
+}
+
+@test "a release goes through no dev container" {
+	local door
+	run -2 --separate-stderr scripts/train.sh --release --door devcontainer
+	one_error "a release is trained in a fresh container"
+	run -0 --separate-stderr scripts/train.sh --release --dry-run
+	[[ $stderr == *" run "*PRESSBOX_DOOR=docker* ]]
 }
 
 @test "verify.sh takes a policy" {

@@ -47,7 +47,8 @@ def test_pre_commit_finds_nothing(tmp_path):
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
 def test_programs_are_executable(program):
     assert os.access(program, os.X_OK)
-    assert program.read_text().startswith("#!/usr/bin/env bash\n")
+    # -p: nothing of the caller's environment is obeyed, not even before the first line.
+    assert program.read_text().startswith("#!/usr/bin/env -S bash -p\n")
 
 
 @pytest.mark.parametrize("library", SOURCED, ids=lambda path: path.name)
