@@ -42,9 +42,9 @@ VARIABLES=(--env HOME=/tmp)
 # What looks at our standard error is a person, although a pipe lies between.
 [ ! -t 2 ] || VARIABLES+=(--env PRESSBOX_TERMINAL=1)
 
-# The devcontainer CLI writes paths into options without quoting them.
+# The devcontainer CLI writes paths into options without quoting them, and for one with = it waits for ever.
 case $ROOT in
-*[,\"\'\\\`\$%#?]* | *[[:cntrl:]]*) FRESH="the devcontainer CLI cannot mount a checkout with such a path, $ROOT; move it" ;;
+*[,=\"]* | *[[:cntrl:]]*) FRESH="the devcontainer CLI cannot mount a checkout with such a path, $ROOT; move it" ;;
 esac
 
 # mount SOURCE TARGET ro|rw: quoted as --mount has it (CSV), for paths with commas
@@ -111,8 +111,8 @@ enter() {
 		PRESSBOX_SIGNING_FD=4 exec "$@" 4< <(signing_line)
 	fi
 	demand_memory
-	demand_readable
 	[ "$DOOR" != devcontainer ] || [ -z "$FRESH" ] || die "$EX_USAGE" "$FRESH, or use --door docker"
+	[ -n "$DRY_RUN" ] || demand_readable
 	require_engine "$bootstrap" "$DOOR"
 	require_image "$bootstrap"
 	if [ -z "$DOOR" ] && [ -z "$FRESH" ] && running_dev_container && not_drifted; then
