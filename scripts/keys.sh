@@ -64,15 +64,15 @@ while [ $# -gt 0 ]; do
 		arguments+=(--out "$SEEN_AS" --shown-as "$folder")
 		shift
 		;;
-	trust,[!-]* | rotate,[!-]*)
-		{ [ -f "$1" ] && resolve "$1"; } || die "$EX_USAGE" "there is no file '$1'; give what gpg --armor --export prints"
-		let_in_file "$RESOLVED"
-		arguments+=("$SEEN_AS")
-		;;
 	rotate,--old | rotate,--until | new,--days)
 		needs_value "$@"
 		arguments+=("$1" "$2")
 		shift
+		;;
+	trust,* | rotate,*)
+		{ [ -f "$1" ] && resolve "$1"; } || die "$EX_USAGE" "there is no file '$1'; give what gpg --armor --export prints"
+		let_in_file "$RESOLVED"
+		arguments+=("$SEEN_AS")
 		;;
 	*) arguments+=("$1") ;;
 	esac

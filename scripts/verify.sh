@@ -36,9 +36,9 @@ while [ $# -gt 0 ]; do
 	--name | --not-before | --signer) needs_value "$@" && arguments+=("$1" "$2") && shift ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;
-	-*) unknown_option "$1" ;;
 	*)
-		[ -z "$model" ] || unknown_option "$1"
+		# A file's name may begin with a dash, too.
+		if [ -n "$model" ] || [[ $1 == -* && ! -e $1 ]]; then unknown_option "$1"; fi
 		model=$1
 		;;
 	esac

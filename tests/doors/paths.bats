@@ -56,6 +56,14 @@ ODD=(-x $'new\nline' $'ends in newline\n' 'a space' 'comma,comma' "quo\"te's" '*
 	mkdir ./-dash
 	run -0 --separate-stderr "$CHECKOUT/scripts/train.sh" --data -rows.csv --output -dash/mine.tar.gz
 	[ -s ./-dash/mine.tar.gz ]
+	cp ./-dash/mine.tar.gz -- -mine.tar.gz
+	run -0 --separate-stderr "$CHECKOUT/scripts/verify.sh" -mine.tar.gz --json
+	run -2 --separate-stderr "$CHECKOUT/scripts/verify.sh" -nowhere.tar.gz
+	one_error "unknown argument"
+	cp "$CHECKOUT/gnupg/demo.pub.asc" ./-key.asc
+	run -0 --separate-stderr "$CHECKOUT/scripts/keys.sh" trust -key.asc
+	run -2 --separate-stderr "$CHECKOUT/scripts/keys.sh" trust -nowhere.asc
+	one_error "there is no file"
 }
 
 @test "what is not there is one line, whatever it is called" {
