@@ -57,6 +57,7 @@ done
 mapfile -d '' -t TERMINAL <&8
 exec 8<&-
 unset pair
+
 # heeded_variables: the end of each --help
 heeded_variables() {
 	local names
