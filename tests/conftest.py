@@ -31,6 +31,8 @@ from pressbox.evaluation import evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = "PRESSBOX_REAL_DATA"
+# The tests came through a door; what they start did not.
+os.environ.pop("PRESSBOX_DOOR", None)
 DEMO = "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4"
 TEXTS = ["a wicket and an innings", "the caddie took the putter", "", "nothing known"]
 WORDS = {
