@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pressbox import ROOT, signing
-from pressbox.errors import NotTrusted, Parser, PressboxError, UsageError, note, reporting
+from pressbox.errors import NotTrusted, Parser, PressboxError, UsageError, note, reporting, visible
 
 CHUNK, LONGEST_LINE = 1 << 18, 4 << 20  # bytes
 
@@ -153,7 +153,7 @@ def show(arguments) -> None:
 
         write_page(model, arguments.html)
     elif arguments.statement:
-        print(json.dumps(model.statement, indent=2))
+        _say_json(model.statement)
     else:
         _print(model.facts, arguments.json)
 
@@ -173,8 +173,8 @@ def predict(arguments) -> None:
 def _answer(label: str, probability: float, sure: bool, as_json: bool) -> str:
     probability, sure = round(float(probability), 4), bool(sure)
     if as_json:
-        return json.dumps({"label": label, "probability": probability, "sure": sure})
-    return f"{label if sure else f'unsure ({label})'}\t{probability:.2f}"
+        return _json({"label": label, "probability": probability, "sure": sure})
+    return f"{visible(label if sure else f'unsure ({label})')}\t{probability:.2f}"
 
 
 def _lines(path: Path | None) -> Iterator[list[str]]:
@@ -235,12 +235,12 @@ def replay(arguments) -> None:
 def _print_differences(identical: bool, digest: str, differences: dict, as_json: bool) -> None:
     if as_json:
         facts = {"identical": identical, "model_digest": digest, "differences": differences}
-        print(json.dumps(facts, indent=2))
+        _say_json(facts)
     else:
-        print(f"identical {digest}" if identical else "different")
+        _say(f"identical {digest}" if identical else "different")
         for subject, lines in differences.items():
             for line in lines:
-                print(f"{subject:13}{line}")
+                _say(f"{subject:13}{line}")
     if not identical:
         sys.exit(PressboxError.exit_status)
 
@@ -257,26 +257,40 @@ def doctor(arguments) -> None:
         note("commit .devcontainer/environment.lock" if changes else "it was accepted before")
     findings = list(examine(arguments.deep))
     if arguments.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        _say_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             remedy = f"; {finding.remedy}" if finding.remedy else ""
-            print(
+            _say(
                 f"{'WRONG' if finding.status else '':6}{finding.subject:13}{finding.found}{remedy}"
             )
     sys.exit(max(finding.status for finding in findings))
 
 
+def _say(line: str) -> None:
+    """Print one line: whatever stands in it, it stays one, and looks like what it is."""
+    print(visible(line))
+
+
+def _say_json(value) -> None:
+    print(_json(value, indent=2))
+
+
+def _json(value, **options) -> str:
+    # Of the characters that a terminal obeys, json leaves one as it is.
+    return json.dumps(value, **options).replace("\x7f", "\\u007f")
+
+
 def _print(facts: dict, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(facts, indent=2))
+        _say_json(facts)
         return
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {entry}" for key, entry in value.items())
         elif isinstance(value, list):
             value = ", ".join(value) or "none"
-        print(f"{name.replace('_', ' '):20}{value}")
+        _say(f"{name.replace('_', ' '):20}{value}")
 
 
 def _key_commands(commands) -> None:
@@ -337,7 +351,7 @@ def keys_list(arguments) -> None:
     expired = False
     for state in standing():
         until = f"until {state.until}" if state.until else "no expiry"
-        print(f"{state.fingerprint}\t{until}\t{state.user_id}{state.remark}")
+        print(f"{state.fingerprint}\t{until}\t{visible(state.user_id)}{state.remark}")
         expired = expired or state.expired
     if expired:
         raise PressboxError(
@@ -350,7 +364,7 @@ def keys_trust(arguments) -> None:
     from pressbox.signers import trust
 
     key = trust(arguments.file)
-    print(f"{key.fingerprint}\t{key.user_id}")
+    print(f"{key.fingerprint}\t{visible(key.user_id)}")
 
 
 def keys_revoke(arguments) -> None:
@@ -365,7 +379,7 @@ def keys_rotate(arguments) -> None:
     from pressbox.signers import rotate
 
     key = rotate(arguments.file, arguments.old, arguments.until)
-    print(f"{key.fingerprint}\t{key.user_id}")
+    print(f"{key.fingerprint}\t{visible(key.user_id)}")
 
 
 if __name__ == "__main__":

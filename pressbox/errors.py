@@ -11,7 +11,24 @@ import gc
 import os
 import signal
 import sys
+import unicodedata
 from enum import StrEnum
+
+# Characters that move, hide or turn round what a reader sees: controls, invisible formats (those of
+# bidirectional text among them), halves of surrogate pairs, and ends of lines and paragraphs.
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def visible(text: str, but: str = "") -> str:
+    """The text, each character of UNSEEN as Python would escape it; those in ``but`` stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in UNSEEN and char not in but
+        else char
+        for char in text
+    )
 
 
 class PressboxError(Exception):
@@ -20,7 +37,7 @@ class PressboxError(Exception):
     exit_status = 1
 
     def __init__(self, what: str, remedy: str):
-        super().__init__(" ".join(f"{what}; {remedy}".split()))
+        super().__init__(visible(" ".join(f"{what}; {remedy}".split())))
 
 
 class UsageError(PressboxError):
@@ -67,6 +84,21 @@ class NotTrusted(PressboxError):
     ):
         super().__init__(f"not trusted ({reason}): {what}", remedy)
         self.reason = reason
+
+
+@contextlib.contextmanager
+def reading_model(what: str):
+    """Whatever breaks on the content of an authentic model is its signer's mistake: NotTrusted.
+
+    What may break is NumPy, scikit-learn, special_k, the page: nobody can list what they raise.
+    """
+    try:
+        yield
+    except (OSError, PressboxError):
+        raise
+    except Exception as error:
+        detail = str(error) or type(error).__name__
+        raise NotTrusted(Reason.MODEL, f"it {what} ({detail})") from error
 
 
 class Parser(argparse.ArgumentParser):
@@ -125,4 +157,4 @@ def reporting():
 def note(line: str) -> None:
     """Say on standard error how far the work is."""
     checkpoint()
-    print(line, file=sys.stderr, flush=True)
+    print(visible(line), file=sys.stderr, flush=True)

@@ -69,6 +69,50 @@ def test_people_read_a_line_for_each_fact(earlier, capsys):
     assert any(line.startswith("model digest        sha256:") for line in lines)
 
 
+EVIL = "x\n\x1b[1Asigner  good\u202e\u2066\ud800\x7f"
+
+
+def sealed_saying(evil, model, path):
+    """A model that says something evil wherever it has the word."""
+    other = copy.copy(model)
+    other.parameters = {**model.parameters, "labels": [evil, *model.labels[1:]]}
+    other.statement = copy.deepcopy(model.statement)
+    definition = other.statement["predicate"]["buildDefinition"]
+    used = {entry["name"]: entry for entry in definition["resolvedDependencies"]}
+    definition["externalParameters"]["source"] = evil
+    used["environment"]["annotations"]["drift"] = [evil]
+    used["code"]["annotations"]["files"] = {evil: f"sha256:{'0' * 64}"}
+    other.statement["predicate"]["runDetails"]["byproducts"][0]["annotations"][evil] = 1
+    other.statement["subject"][0]["digest"]["sha256"] = other.digest[7:]
+    tarball.seal(other, path, signing.demo_key())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["verify"], ["show"], ["predict"], ["compare"], ["replay"], ["verify", "--json"],
+     ["show", "--json"], ["show", "--statement"], ["predict", "--json"], ["compare", "--json"]],
+)  # fmt: skip
+def test_what_a_model_says_moves_and_hides_nothing_on_a_terminal(command, model, earlier):
+    other = earlier.with_name("other.tar.gz")
+    sealed_saying(EVIL, model, other)
+    name, *options = command
+    more = {"predict": ["wicket innings"], "compare": [earlier], "replay": ["--demo"]}
+    done = pressbox(name, other, *more.get(name, []), *options)
+    assert done.returncode == (1 if name in ("compare", "replay") else 0), done.stderr
+    said = done.stdout + done.stderr
+    assert all(char.isprintable() or char in "\n\t" for char in said), said
+    assert not any(line.startswith(("signer  good", "\u202e")) for line in said.splitlines())
+    if name not in ("replay", "predict"):
+        assert "x\\n\\" in said
+
+
+def test_who_signed_is_said_before_anything_that_the_model_says(earlier):
+    lines = pressbox("verify", earlier).stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["trusted", "reason", "signer"]
+    assert f"fingerprint {DEMO}, demo True, expires" in lines[2]
+    assert pressbox("show", earlier).stdout.startswith("signer ")
+
+
 @pytest.mark.parametrize("command", ["predict", "show", "verify"])
 def test_nothing_is_said_of_a_model_that_is_not_trusted(command, earlier, capsys):
     earlier.write_bytes(b"garbage")

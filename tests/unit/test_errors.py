@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 import pressbox
-from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reporting
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reporting, visible
 
 
 @pytest.mark.parametrize(("kind", "status"), [(PressboxError, 1), (UsageError, 2)])
@@ -15,6 +15,23 @@ def test_an_error_is_one_line_and_the_exit_status_of_its_kind(kind, status, caps
         raise kind("two\nlines", "do\r\n this")
     assert caught.value.code == status
     assert capsys.readouterr() == ("", "error: two lines; do this\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[2K\rgood", r"\x1b[2K\rgood"),
+        ("one\ntwo\x85three\u2028four", r"one\ntwo\x85three\u2028four"),
+        ("evil \u202etxet\u2069", r"evil \u202etxet\u2069"),
+        ("in\u200bvisible\u00ad \ufeff\U000e0041", r"in\u200bvisible\xad \ufeff\U000e0041"),
+        ("half \ud800", r"half \ud800"),
+        ("Ünïcödé 球 \u00a0", "Ünïcödé 球 \u00a0"),
+    ],
+)
+def test_characters_that_deceive_a_reader_are_shown_escaped(text, shown):
+    assert visible(text) == shown
+    line = str(PressboxError(f"it is {text!s}", "do not"))
+    assert line.isprintable() or "\u00a0" in text
 
 
 def test_a_refusal_names_its_reason_and_is_status_3(capsys):
