@@ -32,6 +32,8 @@ MAX_MEMBERS = 64
 # GnuPG cuts a clear-signed line at 19,993 bytes, and then everything behind is not signed.
 MAX_LINE = 19_000
 MAX_SIGNED = MAX_LINE + 6_000
+# Of JSON: what is nested no deeper can be printed and compared, too.
+MAX_LEVELS = 32
 
 BLOCK, RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
 CHUNK = 1 << 20
@@ -46,24 +48,7 @@ VERSION_CONTENT = b"3\n"
 # What special_k is told to store attributes with, and how it stores the model without them.
 SERIALIZERS = {"json", "npy"}
 NAKED_MODEL = ("pickle", "THEMODEL.pickle")
-# What pickling an object of two classes without arguments takes. No REDUCE: nothing is called.
-PICKLE_OPCODES = {
-    "BINGET",
-    "BUILD",
-    "EMPTY_DICT",
-    "EMPTY_TUPLE",
-    "FRAME",
-    "LONG_BINGET",
-    "MARK",
-    "MEMOIZE",
-    "NEWOBJ",
-    "PROTO",
-    "SETITEM",
-    "SETITEMS",
-    "SHORT_BINUNICODE",
-    "STACK_GLOBAL",
-    "STOP",
-}
+PLACEHOLDER = ("special_k.serializable_model", "CustomSerializedValue")
 CLEAR_SIGNED = re.compile(
     rb"-----BEGIN PGP SIGNED MESSAGE-----\nHash: (?P<hash>SHA[0-9]+)\n\n"
     rb"(?P<line>\{[ -~]*\})\n"
@@ -301,7 +286,7 @@ def _crc24(content: bytes) -> bytes:
 
 
 def parse_json(content: bytes, reason: Reason):
-    """JSON as its standard has it: UTF-8, no name twice, no NaN; else NotTrusted."""
+    """JSON as its standard has it: UTF-8, no name twice, no NaN, not deep; else NotTrusted."""
 
     def unique(pairs):
         if len(dict(pairs)) != len(pairs):
@@ -312,9 +297,19 @@ def parse_json(content: bytes, reason: Reason):
         raise ValueError(f"{name} is no number")
 
     try:
-        return json.loads(content.decode(), object_pairs_hook=unique, parse_constant=constant)
+        value = json.loads(content.decode(), object_pairs_hook=unique, parse_constant=constant)
+        _require_shallow(value)
+        return value
     except (ValueError, RecursionError) as error:
         raise refusal(reason, f"it is not JSON ({error})") from error
+
+
+def _require_shallow(value, levels: int = MAX_LEVELS) -> None:
+    if not levels:
+        raise ValueError("it is nested too deep")
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _require_shallow(inner, levels - 1)
 
 
 def parse_metadata(line: bytes) -> dict:
@@ -378,27 +373,95 @@ def _base64(text: str, size: int) -> bytes:
     return content
 
 
-def check_pickle(content: memoryview, allowed: set[tuple[str, str]]) -> None:
-    """NotTrusted if the pickled naked model could name anything but the ``allowed`` globals.
+def check_pickle(content: memoryview, attributes: set[str]) -> tuple[str, str]:
+    """The class of the pickled naked model: (module, name).
 
-    The opcodes are read, not executed. Each STACK_GLOBAL has to follow the two strings it takes,
-    with nothing between but notes of the memo, and no other opcode reaches a global or a call.
+    NotTrusted unless loading the pickle makes one instance of it whose state is ``attributes``,
+    each special_k's placeholder, and nothing else. The opcodes are followed, not executed.
     """
-    recent: list = []
-    end = -1
     try:
-        for opcode, argument, position in pickletools.genops(bytes(content)):
-            if opcode.name not in PICKLE_OPCODES:
-                raise refusal(Reason.CODE, f"its pickle has the opcode {opcode.name}")
-            if opcode.name == "STACK_GLOBAL" and tuple(recent[-2:]) not in allowed:
-                raise refusal(Reason.CODE, f"its pickle names {recent[-2:]}")
-            if opcode.name != "MEMOIZE":
-                recent.append(argument if opcode.name.endswith("BINUNICODE") else None)
-            end = position
-    except (ValueError, IndexError) as error:
-        raise refusal(Reason.CODE, f"its pickle cannot be read ({error})") from error
-    if end != len(content) - 1:
-        raise refusal(Reason.CODE, "something follows its pickle")
+        made, named = _made_by_pickle(bytes(content))
+        if not isinstance(made, _Instance) or not isinstance(made.state, dict):
+            raise ValueError("it is not an instance")
+        if made.state.keys() != attributes:
+            raise ValueError("its state is not that of a model")
+        for value in made.state.values():
+            if value.kind != PLACEHOLDER or value.state is not None:
+                raise ValueError("its state holds something else than placeholders")
+        # What is made and thrown away counts, too.
+        if not named <= {made.kind, PLACEHOLDER}:
+            raise ValueError(f"it names {sorted(named - {made.kind, PLACEHOLDER})}")
+    except (AttributeError, IndexError, LookupError, TypeError, ValueError) as error:
+        raise refusal(Reason.CODE, f"its pickle is not that of a model ({error})") from error
+    return made.kind
+
+
+@dataclass
+class _Instance:
+    """What loading a pickle would make: of which class (module, name), and its state."""
+
+    kind: tuple[str, str]
+    state: dict | None = None
+
+
+_MARK = object()
+
+
+def _made_by_pickle(content: bytes):
+    """What the pickle would make, and the globals it names: {(module, name), ...}.
+
+    Of the opcodes, those that pickling such an object takes; no REDUCE: nothing is called. Raises
+    what a stack machine raises for anything else.
+    """
+    stack, memo, named = [], [], set()
+    for opcode, argument, position in pickletools.genops(content):
+        match opcode.name:
+            case "PROTO" | "FRAME":
+                pass
+            case "MEMOIZE":
+                memo.append(stack[-1])
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "SHORT_BINUNICODE":
+                stack.append(argument)
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "EMPTY_DICT":
+                stack.append({})
+            case "MARK":
+                stack.append(_MARK)
+            case "STACK_GLOBAL":
+                name, module = stack.pop(), stack.pop()
+                if not isinstance(name, str) or not isinstance(module, str):
+                    raise ValueError("a global without a name")
+                named.add((module, name))
+                stack.append((module, name))
+            case "NEWOBJ":
+                arguments, kind = stack.pop(), stack.pop()
+                if arguments != () or len(kind) != 2:
+                    raise ValueError("an instance made of something")
+                stack.append(_Instance(kind))
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                stack[-1][key] = value
+            case "SETITEMS":
+                start = len(stack) - 1 - stack[::-1].index(_MARK)
+                items = stack[start + 1 :]
+                del stack[start:]
+                stack[-1].update(zip(items[::2], items[1::2], strict=True))
+            case "BUILD":
+                state = stack.pop()
+                if stack[-1].state is not None:
+                    raise ValueError("a state that is set twice")
+                stack[-1].state = dict(state)
+            case "STOP":
+                made = stack.pop()
+                if stack or position != len(content) - 1:
+                    raise ValueError("something follows it")
+                return made, named
+            case name:
+                raise ValueError(f"the opcode {name}")
+    raise ValueError("it has no end")
 
 
 def payload_digest(files: Mapping[str, bytes | memoryview]) -> str:

@@ -5,12 +5,12 @@ scikit-learn objects are built anew from them, so that a model outlives scikit-l
 Importing this module registers the ``npy`` serializer, without which special_k cannot read it.
 """
 
-import types
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
+from pressbox import npy
 from pressbox.archive import payload_digest
 from pressbox.special import special_k
 
@@ -42,13 +42,11 @@ class NpyIO(special_k.serializers.base.BaseIO):
 
     @staticmethod
     def _serialize_to_stream(item, stream):
-        np.lib.format.write_array(stream, item, version=(1, 0), allow_pickle=False)
+        stream.write(npy.written(item))
 
     @staticmethod
     def _deserialize_from_stream(stream):
-        # NumPy would take special_k's stream for a file of the system if it saw more than read().
-        readable = types.SimpleNamespace(read=stream.read)
-        return np.lib.format.read_array(readable, allow_pickle=False)
+        return np.array(npy.read(stream.read()))
 
 
 if "npy" not in REGISTRY.available_serializers:
@@ -77,10 +75,15 @@ class Classifier(special_k.SerializableModel):
         self.probes = list(probes)
         self.statement = {}
 
+    @classmethod
+    def stored(cls) -> dict[str, tuple[str, str]]:
+        """The attributes that are stored, each with its serializer and the name of its file."""
+        attributes = {**cls.ATTRIBUTES, **cls.COMMON}
+        return {name: (kind, f"{name}.{kind}") for name, kind in attributes.items()}
+
     @property
     def custom_serialization(self):
-        attributes = {**self.ATTRIBUTES, **self.COMMON}
-        return {name: (kind, f"{name}.{kind}") for name, kind in attributes.items()}
+        return self.stored()
 
     @property
     def labels(self) -> list[str]:

@@ -1,12 +1,14 @@
 """How one model differs from another, in words: where it was made, of what, and its numbers."""
 
 import base64
-import io
 import json
 from collections import Counter
 
-from pressbox import environment
+import numpy as np
+
+from pressbox import environment, npy
 from pressbox.environment import UNKNOWN
+from pressbox.errors import reading_model
 from pressbox.provenance import ROW_BYTES, resources
 from pressbox.tarball import Verified
 
@@ -16,11 +18,13 @@ NO_NUMBERS = {"statement.json", "parameters.json", "probes.json", "THEMODEL.pick
 NAMED = 5
 
 
+@reading_model("cannot be compared")
 def compare(before: Verified, after: Verified) -> dict[str, list[str]]:
     """The differences by subject, in the order in which one explains the next.
 
     Subjects: environment, data, code, parameters, numbers, metrics; each a list of words, empty if
-    there is no difference. A model that does not say gets a word, too, never a guess.
+    there is no difference. A model that does not say gets a word, too, never a guess. NotTrusted
+    if one of them holds what cannot be compared.
     """
     return {
         "environment": _environment(before, after),
@@ -132,7 +136,9 @@ def _numbers(before: Verified, after: Verified) -> list[str]:
         return []
     files = [set(model.members) - NO_NUMBERS for model in (before, after)]
     found = _names("file", *map(sorted, files))
-    terms = [json.loads(bytes(model.members.get(VOCABULARY, b"[]"))) for model in (before, after)]
+    terms = [
+        list(json.loads(bytes(model.members.get(VOCABULARY, b"[]")))) for model in (before, after)
+    ]
     found += _names("term", *terms)
     same_axes = terms[0] == terms[1] and before.facts["labels"] == after.facts["labels"]
     for name in sorted(files[0] & files[1]) if same_axes else ():
@@ -144,15 +150,13 @@ def _numbers(before: Verified, after: Verified) -> list[str]:
 
 
 def _array(file: str, before: Verified, after: Verified, terms: list[str]) -> list[str]:
-    import numpy as np
-
-    one, other = (
-        np.load(io.BytesIO(model.members[file]), allow_pickle=False) for model in (before, after)
-    )
+    one, other = (npy.read(bytes(model.members[file])) for model in (before, after))
     name = file.removesuffix(".npy")
     if one.shape != other.shape:
         return [f"{name} has the shape {other.shape}, had {one.shape}"]
     differing = np.argwhere(one != other)
+    # As floating point numbers: those without a sign, or true and false, have no differences.
+    farthest = abs(other * 1.0 - one * 1.0).max(initial=0)
     if not len(differing):
         return []
     first = tuple(differing[0])
@@ -162,7 +166,7 @@ def _array(file: str, before: Verified, after: Verified, terms: list[str]) -> li
     )
     return [
         f"{name}[{where}] is {other[first]}, was {one[first]} (the first of {len(differing)} of"
-        f" {one.size}; none by more than {abs(other - one).max():.1e})"
+        f" {one.size}; none by more than {farthest:.1e})"
     ]
 
 

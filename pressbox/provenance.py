@@ -7,9 +7,11 @@ account of itself, signed with the same key as the model, is what SLSA calls Bui
 import base64
 import hashlib
 import json
+import math
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -32,25 +34,33 @@ PARAMETERS = {
 # Of the digest of each row, so many bytes are kept: enough to tell rows apart, not to guess them.
 ROW_BYTES = 6
 
-# The published fields; {} stands for any value.
+# The published fields, and what each may be: a type, or a pattern for the whole of a string.
+SHA256 = re.compile(r"[0-9a-f]{64}")
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _RESOURCE = {
-    name: {}
-    for name in ("name", "uri", "digest", "content", "downloadLocation", "mediaType", "annotations")
+    "name": str,
+    "uri": str,
+    "digest": {"sha256": SHA256, "gitCommit": COMMIT},
+    "content": str,
+    "downloadLocation": str,
+    "mediaType": str,
+    "annotations": dict,
 }
 FIELDS = {
-    "_type": {},
+    "_type": str,
     "subject": [_RESOURCE],
-    "predicateType": {},
+    "predicateType": str,
     "predicate": {
         "buildDefinition": {
-            "buildType": {},
-            "externalParameters": {},
-            "internalParameters": {},
+            "buildType": str,
+            "externalParameters": dict,
+            "internalParameters": dict,
             "resolvedDependencies": [_RESOURCE],
         },
         "runDetails": {
-            "builder": {"id": {}, "builderDependencies": [_RESOURCE], "version": {}},
-            "metadata": {"invocationId": {}, "startedOn": {}, "finishedOn": {}},
+            "builder": {"id": str, "builderDependencies": [_RESOURCE], "version": dict},
+            "metadata": {"invocationId": str, "startedOn": MOMENT, "finishedOn": MOMENT},
             "byproducts": [_RESOURCE],
         },
     },
@@ -163,10 +173,23 @@ def summary(statement: dict) -> dict:
     predicate = statement["predicate"]
     definition, run = predicate["buildDefinition"], predicate["runDetails"]
     used = resources(definition["resolvedDependencies"])
-    environment = used["environment"]
+    environment, repository = used["environment"], used["code"]["annotations"]
     drift = environment.get("annotations", {}).get("drift")
-    if drift is not None and not all(isinstance(entry, str) for entry in drift):
-        raise ValueError("drift that is not told in words")
+    source = definition["externalParameters"]["source"]
+    test = definition["externalParameters"].get("test") or ""
+    door = definition["internalParameters"].get("door", UNKNOWN)
+    sealed_at = run["metadata"]["finishedOn"]
+    metrics = resources(run["byproducts"])["metrics"]["annotations"]
+    datetime.fromisoformat(sealed_at)
+    for what, right in (
+        ("drift that is not told in words", drift is None or _strings(drift, list)),
+        ("a source or a door that is not a name", _strings([source, test, door], list)),
+        ("a tree that is neither dirty nor clean", isinstance(repository["dirty"], bool | None)),
+        ("digests of code that are none", _digests(repository.get("files", {}))),
+        ("metrics that are not numbers", all(map(_is_number, metrics.values()))),
+    ):
+        if not right:
+            raise ValueError(what)
     return {
         "name": statement["subject"][0]["name"],
         "model_digest": _joined(statement["subject"][0]),
@@ -175,13 +198,13 @@ def summary(statement: dict) -> dict:
         "data_digest": _joined(used["data"]),
         "code": {
             "commit": used["code"].get("digest", {}).get("gitCommit", UNKNOWN),
-            "dirty": used["code"]["annotations"]["dirty"],
+            "dirty": repository["dirty"],
         },
-        "door": definition["internalParameters"].get("door", UNKNOWN),
+        "door": door,
         "release": _is_release(definition, environment),
-        "source": definition["externalParameters"]["source"],
-        "sealed_at": run["metadata"]["finishedOn"],
-        "metrics": resources(run["byproducts"])["metrics"]["annotations"],
+        "source": source,
+        "sealed_at": sealed_at,
+        "metrics": metrics,
     }
 
 
@@ -194,36 +217,60 @@ def _is_release(definition: dict, environment: dict) -> bool:
     )
 
 
+def _strings(value, kind: type) -> bool:
+    return isinstance(value, kind) and all(isinstance(entry, str) for entry in value)
+
+
+def _digests(files) -> bool:
+    return _strings(files, dict) and all(
+        isinstance(digest, str) and SHA256.fullmatch(digest.removeprefix("sha256:"))
+        for digest in files.values()
+    )
+
+
+def _is_number(value) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
 def resources(descriptors: list[dict]) -> dict[str, dict]:
     """Resource descriptors by their names."""
     return {entry["name"]: entry for entry in descriptors}
 
 
 def _require_known(statement: dict) -> None:
+    _match(statement, FIELDS, "")
     for field, expected in (("_type", STATEMENT_TYPE), ("predicateType", PREDICATE_TYPE)):
         if statement[field] != expected:
             raise ValueError(f"{field} is {statement[field]!r}, not {expected!r}")
     definition = statement["predicate"]["buildDefinition"]
     if definition["buildType"] not in PARAMETERS:
         raise ValueError(f"buildType {definition['buildType']!r} is not known to this release")
-    unknown = [
-        *_unknown(statement, FIELDS, ""),
-        *(definition["externalParameters"].keys() - PARAMETERS[definition["buildType"]]),
-    ]
-    if unknown:
-        raise ValueError(f"field {unknown[0]!r} is not known to this release")
+    parameters = dict.fromkeys(PARAMETERS[definition["buildType"]], object)
+    _match(definition["externalParameters"], parameters, "")
+    run = statement["predicate"]["runDetails"]
+    for listed in (definition["resolvedDependencies"], run["byproducts"]):
+        if len(resources(listed)) != len(listed):
+            raise ValueError("two things of one name")
+    if not all("annotations" in entry for entry in run["byproducts"]):
+        raise ValueError("a byproduct that says nothing")
 
 
-def _unknown(value, shape, path: str) -> Iterator[str]:
+def _match(value, shape, path: str) -> None:
+    """ValueError unless the value is of the shape; a field of an object may be missing."""
+    if isinstance(shape, re.Pattern):
+        right = isinstance(value, str) and shape.fullmatch(value)
+    else:
+        right = isinstance(value, shape if isinstance(shape, type) else type(shape))
+    if not right:
+        raise ValueError(f"field {path.rstrip('.')!r} is not what it can be")
     if isinstance(shape, list):
         for entry in value:
-            yield from _unknown(entry, shape[0], path)
-    elif shape:
+            _match(entry, shape[0], path)
+    elif isinstance(shape, dict):
         for name in value:
             if name not in shape:
-                yield f"{path}{name}"
-            else:
-                yield from _unknown(value[name], shape[name], f"{path}{name}.")
+                raise ValueError(f"field {path + name!r} is not known to this release")
+            _match(value[name], shape[name], f"{path}{name}.")
 
 
 def _moment(moment: datetime) -> str:

@@ -6,7 +6,6 @@ same input gives the same bytes.
 
 import base64
 import hashlib
-import io
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pressbox.errors import NotTrusted, Reason
+from pressbox import npy
+from pressbox.errors import reading_model, visible
 from pressbox.provenance import resources
 
 PARTS = Path(__file__).parent / "page"
@@ -44,20 +44,17 @@ def words_in(members: Mapping[str, memoryview]) -> dict:
     """
     if not {"coefficients.npy", "vocabulary.json"} <= members.keys():
         return {}
-    try:
+    with reading_model("cannot be shown"):
         vocabulary = json.loads(bytes(members["vocabulary.json"]))
         labels = json.loads(bytes(members["parameters.json"]))["labels"]
-        coefficients = np.lib.format.read_array(
-            io.BytesIO(members["coefficients.npy"]), allow_pickle=False
-        )
+        coefficients = npy.read(bytes(members["coefficients.npy"]))
         rows = 1 if len(labels) == 2 else len(labels)
         if coefficients.shape != (rows, len(vocabulary)) or not np.isfinite(coefficients).all():
             raise ValueError("its coefficients do not fit its vocabulary and labels")
         return strongest_words(vocabulary, coefficients, labels)
-    except (KeyError, TypeError, ValueError) as error:
-        raise NotTrusted(Reason.MODEL, f"it cannot be shown ({error})") from error
 
 
+@reading_model("cannot be remembered")
 def remembered(facts: dict, evaluation: dict | None, words: dict) -> dict:
     """What a page needs of this model when another has replaced it: small and plain JSON."""
     labels = evaluation["labels"] if evaluation else {}
@@ -74,6 +71,7 @@ def remembered(facts: dict, evaluation: dict | None, words: dict) -> dict:
     }
 
 
+@reading_model("cannot be shown")
 def page(
     facts: dict,
     statement: dict,
@@ -96,6 +94,7 @@ def page(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters.update(percent=_percent, moment=_moment, day=_day)
     style, script = ((PARTS / name).read_text() for name in ("page.css", "page.js"))
@@ -115,6 +114,11 @@ def page(
         style=Markup(style),  # noqa: S704 # our own files, in which nothing of a model stands
         script=Markup(script),  # noqa: S704
     )
+
+
+def _shown(value):
+    """What a page shows of anything in it; ends of lines and tabs are but space there."""
+    return visible(value, but="\n\t") if type(value) is str else value
 
 
 def _percent(share: float, digits: int = 0) -> str:

@@ -533,6 +533,12 @@ def pickled(change):
     return lambda: forged({NAKED: change(members(genuine())[NAKED])})
 
 
+def with_state(old, more):
+    """The genuine pickle with more opcodes on its state, which is a dictionary on the stack."""
+    assert old.endswith(b"ub.")
+    return old[:-2] + more + b"b."
+
+
 def attribute(name, content):
     """The genuine model with other content of an attribute, and a statement that fits it."""
     parts = {**members(genuine()), name: content}
@@ -605,6 +611,22 @@ SIGNED_WRONGLY = {
             b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94"
             b"\x8c\x13pressbox.classifier\x8c\x0fSportClassifier00\x93."
         ),
+        "state of one attribute more": pickled(
+            lambda old: with_state(old, b"\x8c\x0evalidate_modelh\x09s")
+        ),
+        "state of another content": pickled(lambda old: with_state(old, b"\x8c\x03idf}s")),
+        "a global that is made and thrown away": pickled(
+            lambda old: with_state(
+                old, b"\x8c\x03idf\x8c\x04dill\x8c\x07Unicode\x93)\x81s\x8c\x03idfh\x09s"
+            )
+        ),
+        "a state that is set twice": pickled(lambda old: old[:-1] + b"}b."),
+        "a state of a placeholder": pickled(
+            lambda old: with_state(old, b"\x8c\x03idfh\x08)\x81}bs")
+        ),
+        "a pickle of nothing": re_pickled(b"\x80\x04}."),
+        "a pickle that takes what is not there": re_pickled(b"\x80\x04s."),
+        "a pickle that remembers what is not there": re_pickled(b"\x80\x04h\x05."),
         "two pickles": pickled(lambda old: old + old),
         "a byte after the pickle": pickled(lambda old: old + b"\0"),
         "half a pickle": pickled(lambda old: old[:50]),
