@@ -60,6 +60,9 @@ def _comparing_commands(commands) -> None:
     sub.add_argument("model", type=Path, help="e.g. models/sports.tar.gz")
     sub.add_argument("--data", metavar="PATH", help="where its source is, if that is a path")
     sub.add_argument("--test", metavar="PATH", help="where its test source is, if that is a path")
+    sub.add_argument(
+        "--demo", action="store_true", help="even a model of the demo key, which everybody has"
+    )
     sub.add_argument("--json", action="store_true", help="for programs")
     _policy_options(sub)
 
@@ -228,7 +231,8 @@ def replay(arguments) -> None:
 
     given = {"source": arguments.data, "test": arguments.test}
     sources = {purpose: path for purpose, path in given.items() if path}
-    result = replay(arguments.model, arguments.trusted, _policy(arguments), sources)
+    policy = _policy(arguments)
+    result = replay(arguments.model, arguments.trusted, policy, sources, demo=arguments.demo)
     _print_differences(result.identical, result.digest, result.differences, arguments.json)
 
 

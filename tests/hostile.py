@@ -70,8 +70,12 @@ class Ring:
         Path(self.home, "gpg-agent.conf").write_text("s2k-count 65536\n")
         atexit.register(self.close)
 
-    def close(self):
+    def rest(self):
+        """End the agent; the next signature starts it again."""
         subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "all"], check=False)
+
+    def close(self):
+        self.rest()
         shutil.rmtree(self.home, ignore_errors=True)
 
     def gpg(self, *arguments, stdin=b"", clock="", passphrase=PASSPHRASE):
@@ -200,12 +204,13 @@ def signed_line(parts):
     return parts[SIGNED].split(b"\n")[3]
 
 
-def forged(changes=(), edit=None, sign=demo_signs):
+def forged(changes=(), edit=None, sign=demo_signs, original=None):
     """The genuine model with changed members (None: removed), signed anew by a trusted key.
 
-    The HMACs are made to fit; ``edit`` changes the metadata before it is signed.
+    The HMACs are made to fit; ``edit`` changes the metadata before it is signed. original: the
+    bytes of another model to change.
     """
-    parts = members(genuine())
+    parts = members(original or genuine())
     metadata = json.loads(signed_line(parts))
     parts.update(changes)
     parts = {name: content for name, content in parts.items() if content is not None}
@@ -217,6 +222,26 @@ def forged(changes=(), edit=None, sign=demo_signs):
         edit(metadata)
     parts[SIGNED] = sign(json.dumps(metadata).encode())
     return packed(parts)
+
+
+def at(path, value):
+    """Set the value that lies at the path in a JSON object."""
+
+    def edit(object_):
+        *keys, last = path
+        for key in keys:
+            object_ = object_[key]
+        object_[last] = value
+
+    return edit
+
+
+def stated_anew(path, edit):
+    """The model at the path with a statement that was edited, signed by a trusted key."""
+    content = path.read_bytes()
+    statement = json.loads(members(content)[tarball.STATEMENT])
+    edit(statement)
+    return forged({tarball.STATEMENT: json.dumps(statement).encode()}, original=content)
 
 
 def armoured(packet, crc=True):

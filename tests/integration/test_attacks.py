@@ -25,6 +25,7 @@ from hostile import (
     Ring,
     Unpickled,
     armoured,
+    at,
     demo_ring,
     demo_signs,
     forged,
@@ -481,18 +482,6 @@ def stated(edit):
         return forged({STATEMENT: json.dumps(statement).encode()})
 
     return build
-
-
-def at(path, value):
-    """Set the value that lies at the path in a JSON object."""
-
-    def edit(object_):
-        *keys, last = path
-        for key in keys:
-            object_ = object_[key]
-        object_[last] = value
-
-    return edit
 
 
 def resigned(path, value):

@@ -111,7 +111,9 @@ def test_changed_code_is_named_by_file(model, verified):
     one, other = changed(model), changed(model)
     used = other.statement["predicate"]["buildDefinition"]["resolvedDependencies"]
     [code] = (entry for entry in used if entry["name"] == "code")
-    code["annotations"]["files"].update({"train.py": "sha256:0", "mine.py": "sha256:1"})
+    code["annotations"]["files"].update(
+        {"train.py": f"sha256:{0:064}", "mine.py": f"sha256:{1:064}"}
+    )
     del code["annotations"]["files"]["pressbox/optimum.py"]
     assert differing(verified(one), verified(other))["code"][:3] == [
         "pressbox/optimum.py is gone",

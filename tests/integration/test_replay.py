@@ -2,17 +2,30 @@
 
 import copy
 import json
+import os
+import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import assert_refused, python
+from hostile import at, demo_ring, stated_anew
 
-from pressbox import signing, tarball
+from pressbox import confinement, signing, tarball
+from pressbox import replay as replaying
+from pressbox.passport import STEERING
 
 
 def replay(checkout, *arguments, **env):
-    return python("-m", "pressbox", "replay", *arguments, cwd=checkout, env=env)
+    return python("-m", "pressbox", "replay", "--demo", *arguments, cwd=checkout, env=env)
+
+
+@pytest.fixture(autouse=True)
+def no_agent():
+    """Where somebody's agent can be reached, nothing is replayed."""
+    demo_ring().rest()
 
 
 @pytest.fixture
@@ -88,10 +101,16 @@ def test_a_commit_that_is_not_there_is_named(checkout, committed, table):
 
 
 def test_another_environment_is_a_difference_not_an_error(checkout, trained, table):
-    done = replay(checkout, trained, "--data", table, OPENBLAS_CORETYPE="Prescott")
+    done = replay(checkout, trained, "--data", table, OMP_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("identical ")
-    assert "drifted in the second: variable OPENBLAS_CORETYPE is set" in done.stdout
+    assert "drifted in the second: variable OMP_NUM_THREADS is 2" in done.stdout
+
+
+def test_what_does_not_belong_to_the_environment_does_not_reach_the_code(checkout, trained, table):
+    done = replay(checkout, trained, "--data", table, OPENBLAS_CORETYPE="Prescott")
+    assert done.returncode == 0, done.stderr
+    assert "drifted" not in done.stdout
 
 
 def test_a_number_that_was_changed_is_found(checkout, trained, table, model):
@@ -115,3 +134,175 @@ def test_a_number_that_was_changed_is_found(checkout, trained, table, model):
 def test_a_model_that_is_not_trusted_is_not_replayed(checkout, trained, table):
     trained.write_bytes(trained.read_bytes()[:-10])
     assert_refused(replay(checkout, trained, "--data", table), 3, "not trusted")
+
+
+# Code that nobody here has reviewed is not run
+
+
+COMMIT = ("predicate", "buildDefinition", "resolvedDependencies", 0, "digest", "gitCommit")
+FILES = ("predicate", "buildDefinition", "resolvedDependencies", 0, "annotations", "files")
+
+
+def test_a_model_of_the_demo_key_is_replayed_only_when_that_is_asked_for(checkout, trained, table):
+    refused = python("-m", "pressbox", "replay", trained, "--data", table, cwd=checkout)
+    assert_refused(refused, 3, "add --demo to run it all the same")
+
+
+@pytest.mark.parametrize(
+    "commit",
+    ["--remote=git://127.0.0.1/evil", "--output=/tmp/written", "refs/remotes/origin/pr/7", "HEAD",
+     "main", "v1", "0" * 39, "0" * 41, "0" * 63 + "G", "A" * 40, "0" * 40 + "\n", "", None, 5],
+)  # fmt: skip
+def test_a_commit_that_is_no_full_digest_is_not_one(commit, committed):
+    committed.write_bytes(stated_anew(committed, at(COMMIT, commit)))
+    with pytest.raises(tarball.NotTrusted, match=r"not trusted \(statement\)"):
+        tarball.verify(committed)
+
+
+def on_another_branch(checkout, reference):
+    """Move the commit of the model to where only ``reference`` leads to it."""
+    commit = git(checkout, "rev-parse", "HEAD")
+    branch = git(checkout, "symbolic-ref", "HEAD")
+    git(checkout, "update-ref", reference, commit)
+    git(checkout, "checkout", "--quiet", "--orphan", "other")
+    git(checkout, "commit", "--quiet", "--all", "--allow-empty", "--message", "Other")
+    git(checkout, "update-ref", "-d", branch)
+
+
+@pytest.mark.parametrize("reference", ["refs/remotes/origin/pr/7", "refs/tags/v1", "refs/stash"])
+def test_a_commit_that_is_on_no_branch_of_this_repository_is_not_run(
+    reference, checkout, committed, table
+):
+    on_another_branch(checkout, reference)
+    refused = replay(checkout, committed, "--data", table)
+    assert_refused(refused, 1, "is on no branch of this repository")
+
+
+def test_a_commit_on_another_local_branch_is_run(checkout, committed, table):
+    on_another_branch(checkout, "refs/heads/reviewed")
+    done = replay(checkout, committed, "--data", table)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_its_list_of_files_nothing_is_run(checkout, committed, table):
+    committed.write_bytes(stated_anew(committed, at(FILES, {})))
+    refused = replay(checkout, committed, "--data", table)
+    assert_refused(refused, 1, "does not name the files that trained it")
+
+
+def test_another_file_than_the_one_that_was_signed_is_not_run(checkout, committed, table):
+    committed.write_bytes(stated_anew(committed, at((*FILES, "train.py"), f"sha256:{0:064}")))
+    demo_ring().rest()
+    refused = replay(checkout, committed, "--data", table)
+    assert_refused(refused, 1, "does not hold the code that the model names")
+
+
+def test_no_attribute_filter_or_configuration_of_the_repository_takes_part(
+    checkout, committed, table, tmp_path
+):
+    """Each would write a file, or change or leave out one of the commit."""
+    evil = tmp_path / "evil"
+    evil.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\ncat\n")
+    evil.chmod(0o755)
+    info = checkout / ".git" / "info" / "attributes"
+    info.parent.mkdir(exist_ok=True)
+    info.write_text("*.py filter=evil export-ignore\n*.json export-subst\n")
+    for name in ("core.fsmonitor", "filter.evil.smudge", "filter.evil.process", "core.pager",
+                 "tar.tar.command", "core.sshCommand", "uploadpack.packObjectsHook"):  # fmt: skip
+        git(checkout, "config", name, str(evil))
+    done = replay(checkout, committed, "--data", table, GIT_DIR="/nowhere", GIT_TRACE=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", "train.py"])
+def test_a_link_in_the_commit_is_refused(target, checkout, committed, table):
+    (checkout / "pressbox" / "data.txt").symlink_to(target)
+    git(checkout, "add", "--force", "pressbox/data.txt")
+    git(checkout, "commit", "--quiet", "--message", "Link")
+    committed.write_bytes(stated_anew(committed, at(COMMIT, git(checkout, "rev-parse", "HEAD"))))
+    refused = replay(checkout, committed, "--data", table)
+    assert_refused(refused, 1, "'pressbox/data.txt', which is no plain file")
+
+
+# What the code that is run can reach
+
+
+SPY = """
+import json, os, socket, sys
+
+def tried(do, *arguments):
+    try:
+        return [str(do(*arguments)), "done"]
+    except OSError as error:
+        return [type(error).__name__, "refused"]
+
+print(json.dumps({
+    "network": [tried(socket.socket, family)[1] for family in (2, 10, 16, 17, 40)],
+    "sockets of its own": tried(socket.socket, socket.AF_UNIX)[1],
+    "write": [tried(open, path, "a")[1] for path in sys.argv[1].split(":")],
+    "read": [tried(open, path)[1] for path in sys.argv[2].split(":")],
+    "environment": sorted(os.environ),
+    "parent": tried(open, f"/proc/{os.getppid()}/environ")[1],
+    "own": tried(open, os.environ["HOME"] + "/own", "w")[1],
+}), file=sys.stderr)
+"""
+
+
+def spied(folder, write, read):
+    """What code finds that is run as a model's is."""
+    tree, home = folder / "tree", folder / "home"
+    for path in (tree, home):
+        path.mkdir()
+    (tree / "spy.py").write_text(SPY)
+    places = (":".join(map(str, paths)) for paths in (write, read))
+    command = ["/bin/sh", "-c", '"$@" 2> "$HOME/said"', "sh", sys.executable, "spy.py", *places]
+    replaying._run_confined(command, tree, [tree], [home], home)
+    return json.loads((home / "said").read_text())
+
+
+def test_the_code_reaches_no_network_no_key_and_no_file_of_this_user(
+    tmp_path, checkout, monkeypatch
+):
+    key = tmp_path / "signing.sec.asc"
+    key.write_text("secret")
+    monkeypatch.setenv("PRESSBOX_SIGNING_KEY", "secret")
+    monkeypatch.setenv("GNUPGHOME", "/secret")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/secret")
+    places = [checkout / "train.py", checkout / "new.py", key, "/tmp/new", "/etc/new"]
+    found = spied(tmp_path, places, [key, checkout / "train.py", "/etc/hostname"])
+    assert found.pop("environment") == sorted(
+        {"HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR"} | (os.environ.keys() & STEERING)
+        | {"PWD"}
+    )  # fmt: skip
+    assert found == {
+        "network": ["refused"] * 5,
+        "sockets of its own": "done",
+        "write": ["refused"] * 5,
+        "read": ["refused", "refused", "done"],
+        "parent": "refused",
+        "own": "done",
+    }
+    assert "# new" not in (checkout / "train.py").read_text()
+
+
+def test_where_a_socket_of_this_user_can_be_reached_nothing_is_run(checkout, trained, table):
+    with socket.socket(socket.AF_UNIX) as agent:
+        path = f"/tmp/agent-{os.getpid()}"
+        agent.bind(path)
+        agent.listen()
+        try:
+            refused = replay(checkout, trained, "--data", table)
+        finally:
+            Path(path).unlink()
+    assert_refused(refused, 1, f"could reach {path}")
+
+
+def test_where_code_cannot_be_confined_nothing_is_run(tmp_path, monkeypatch):
+    known = tmp_path / "confinement.py"
+    source = Path(confinement.__file__).read_text()
+    known.write_text(source.replace("VERSION = 3\n", "VERSION = 999\n", 1))
+    monkeypatch.setattr(confinement, "__file__", str(known))
+    with pytest.raises(tarball.PressboxError, match="cannot be confined here"):
+        spied(tmp_path, [], [])
+    assert not (tmp_path / "home" / "said").exists()
