@@ -5,6 +5,9 @@ scikit-learn objects are built anew from them, so that a model outlives scikit-l
 Importing this module registers the ``npy`` serializer, without which special_k cannot read it.
 """
 
+import json
+import subprocess
+import sys
 from functools import cached_property
 from typing import ClassVar
 
@@ -33,6 +36,21 @@ KEPT = {
     "sublinear_tf",
     "token_pattern",
 }
+# Of words or characters, as many in a row are a term at most.
+LONGEST_NGRAM = 20
+# Characters of all n-grams of all probes: looked at within seconds, and in bearable memory.
+MOST_PROBED = 200_000_000
+# What nobody has tried out may take for ever: seconds, and bytes beyond what Python itself takes.
+PATIENCE, ROOM = 5, 1 << 30
+TRY_OUT = f"""
+import json, re, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({ROOM}, {ROOM}))
+pattern, texts = json.load(sys.stdin)
+for text in texts:
+    re.findall(pattern, text)
+"""
+# No number of a model is larger: the product of any three is still one.
+LARGEST_NUMBER = 1e100
 # Probabilities of a model that is intact agree with those it was sealed with to this many digits.
 PROBE_DIGITS = 6
 
@@ -116,8 +134,12 @@ class Classifier(special_k.SerializableModel):
         """Raise ModelValidationError unless the probes come out as when the model was sealed."""
         if not self.probes:
             raise ModelValidationError("the model has no probes to be validated with")
-        expected = np.array([probe["probabilities"] for probe in self.probes])
+        if len(set(self.labels)) < max(2, len(self.labels)) or type(self.threshold) is not float:
+            raise ModelValidationError("the model has labels or a threshold that are none")
+        expected = np.array([probe["probabilities"] for probe in self.probes], np.float64)
         found = self.predict_proba([probe["text"] for probe in self.probes])
+        if found.shape != expected.shape or expected.shape[1:] != (len(self.labels),):
+            raise ModelValidationError("the model has other labels than it has probabilities")
         if not np.allclose(found, expected, rtol=0, atol=10.0**-PROBE_DIGITS):
             raise ModelValidationError("the model does not predict what it did when it was sealed")
 
@@ -174,7 +196,10 @@ class SportClassifier(Classifier):
         if not parameters.keys() <= KEPT:
             raise ValueError(f"a vectorizer has no {sorted(parameters.keys() - KEPT)} here")
         if "ngram_range" in parameters:
-            parameters["ngram_range"] = tuple(parameters["ngram_range"])
+            least, most = parameters["ngram_range"]
+            if not 0 <= least <= most <= LONGEST_NGRAM:
+                raise ValueError(f"an n-gram of {least} to {most} is not one")
+            parameters["ngram_range"] = (least, most)
         vectorizer = TfidfVectorizer(**parameters, vocabulary=self.vocabulary)
         vectorizer.idf_ = self.idf
         return vectorizer
@@ -201,4 +226,34 @@ class SportClassifier(Classifier):
             or rows != (1 if classes == 2 else classes)
         ):
             raise ModelValidationError("the arrays of the model do not fit each other")
+        for array in (self.idf, self.coefficients, self.intercepts):
+            if array.dtype != np.float64 or not (abs(array) <= LARGEST_NUMBER).all():
+                raise ModelValidationError("the arrays of the model are not of bearable numbers")
+        if not isinstance(self.vocabulary, list) or set(map(type, self.vocabulary)) != {str}:
+            raise ModelValidationError("the vocabulary of the model is not one of words")
+        self._try_out()
         super().validate_model()
+
+    def _try_out(self):
+        """Raise ModelValidationError if the probes would take more than bearable time or room."""
+        vectorizer = self._vectorizer
+        texts = [vectorizer.build_preprocessor()(probe["text"]) for probe in self.probes]
+        if sum(map(len, texts)) * vectorizer.ngram_range[1] ** 2 > MOST_PROBED:
+            raise ModelValidationError("the probes of the model are too long")
+        if vectorizer.analyzer != "word" or vectorizer.token_pattern == _usual_pattern():
+            return
+        # The expression is somebody's, and no text is too short for a bad one to take for ever.
+        command = [sys.executable, "-I", "-S", "-c", TRY_OUT]
+        asked = json.dumps([vectorizer.token_pattern, texts]).encode()
+        try:
+            tried = subprocess.run(command, input=asked, capture_output=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            tried = None
+        if tried is None or tried.returncode:
+            raise ModelValidationError("the token_pattern of the model finds no end, or is none")
+
+
+def _usual_pattern() -> str:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer().token_pattern

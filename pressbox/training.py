@@ -6,16 +6,20 @@ the accident is rounded away, before anything is measured. A certificate says wh
 whether each number is farther from a rounding edge than it can be from the optimum.
 """
 
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from pressbox import features, optimum
 from pressbox.calibration import Calibration, calibrate
-from pressbox.classifier import KEPT, SportClassifier
+from pressbox.classifier import KEPT, LONGEST_NGRAM, SportClassifier
 from pressbox.corpus import Row
 from pressbox.errors import PressboxError, UsageError, note
 from pressbox.provenance import rows_digest
@@ -41,13 +45,17 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
     Raises UsageError for an estimator or a vectorizer that does not reach the same optimum
     everywhere, PressboxError for texts that cannot be trained on or a fit that did not converge.
     """
-    _check(vectorizer, estimator)
-    parameters = {"vectorizer": _chosen(vectorizer), "estimator": _chosen(estimator)}
-    for name in parameters["vectorizer"].keys() - KEPT:
-        raise UsageError(
-            f"{name}={vectorizer.get_params()[name]} is not what a model keeps",
-            "leave it at its default",
-        )
+    for given, wanted in ((vectorizer, TfidfVectorizer), (estimator, LogisticRegression)):
+        if type(given) is not wanted:
+            raise UsageError(
+                f"{type(given).__name__} is not what a model is made of", f"use {wanted.__name__}"
+            )
+    with _refusing("vectorizer"):
+        parameters = {"vectorizer": _chosen(vectorizer)}
+        _check_vectorizer(vectorizer, parameters["vectorizer"])
+    with _refusing("estimator"):
+        parameters["estimator"] = _chosen(estimator)
+        _check_estimator(estimator)
     # In any other order the sums would differ in their last bits. Sorted rows take no time.
     texts, labels = zip(*sorted(rows), strict=True)
     try:
@@ -55,7 +63,7 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
         calibration = calibrate(counts, labels, vectorizer, estimator)
         # The counts turn into it: there is memory for one of them.
         matrix = features.weighted(vectorizer, counts)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise PressboxError(
             f"the texts hold nothing to learn from ({error})", "check the source"
         ) from error
@@ -84,13 +92,52 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
     return model
 
 
-def _check(vectorizer, estimator) -> None:
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Whatever scikit-learn, re or NumPy raise for a parameter of somebody's, as a UsageError."""
+    try:
+        yield
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        re.error,
+    ) as error:
+        raise UsageError(
+            f"scikit-learn refuses the {what} ({error})", "change it in train.py"
+        ) from error
+
+
+def _check_vectorizer(vectorizer, chosen: dict) -> None:
+    """Refuse what a model does not keep, and what scikit-learn refuses once it has a text."""
+    for name in chosen.keys() - KEPT:
+        raise UsageError(
+            f"{name}={vectorizer.get_params()[name]} is not what a model keeps",
+            "leave it at its default",
+        )
+    with warnings.catch_warnings():
+        # Of what it warns, it warns again in the training itself.
+        warnings.simplefilter("ignore")
+        vocabulary = ["a"] if vectorizer.vocabulary is None else vectorizer.vocabulary
+        tried = TfidfVectorizer(**{**vectorizer.get_params(), "vocabulary": vocabulary})
+        tried.fit(["some text of some words"])
+    least, most = vectorizer.ngram_range
+    if least < 0 or most > LONGEST_NGRAM:
+        raise UsageError(
+            f"ngram_range={vectorizer.ngram_range} is more than memory would bear",
+            f"take {LONGEST_NGRAM} at most",
+        )
+
+
+def _check_estimator(estimator) -> None:
     """Refuse what has no one optimum, or another one than the numbers are brought to."""
-    for given, wanted in ((vectorizer, TfidfVectorizer), (estimator, LogisticRegression)):
-        if type(given) is not wanted:
-            raise UsageError(
-                f"{type(given).__name__} is not what a model is made of", f"use {wanted.__name__}"
-            )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clone(estimator).set_params(verbose=0).fit([[0.0], [1.0]] * 2, ["a", "b"] * 2)
     if estimator.solver == "liblinear":
         raise UsageError(
             "solver='liblinear' penalises the intercept too and has another optimum",
@@ -109,15 +156,12 @@ def _fit(estimator, matrix, labels) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            estimator.fit(matrix, labels)
+            with _refusing("estimator"):
+                estimator.fit(matrix, labels)
         except ConvergenceWarning as error:
             raise PressboxError(
                 f"the fit did not converge within {estimator.max_iter} iterations",
                 "raise max_iter or lower C in train.py",
-            ) from error
-        except ValueError as error:
-            raise UsageError(
-                f"scikit-learn refuses the estimator ({error})", "change it in train.py"
             ) from error
 
 

@@ -1,10 +1,12 @@
 """Fit, canonical form, evaluation."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from conftest import WORDS, shuffled, solver, write_jsonl
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
 from pressbox import optimum, training
 from pressbox.corpus import load_corpus
@@ -34,6 +36,44 @@ def test_other_texts_give_another_model_digest(corpus, fitted, fit):
 def test_an_estimator_without_the_one_optimum_is_refused(estimator, reason, rows, fit):
     with pytest.raises(UsageError, match=reason):
         fit(rows, estimator=estimator)
+
+
+WRONG = ("(", "30", b"x", "", None, True, -1, 0, 0.5, 10**400, -1e400, float("nan"), 1j, [], [1],
+         {}, {"a": 1}, (), (1,), (2, 1), (0, 1), ("a", "b"), (1, 10**9), object(), int,
+         np.ones(2))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(TfidfVectorizer().get_params()))
+def test_any_wrong_parameter_of_the_vectorizer_is_one_line_or_works(name, rows, recwarn):
+    for value in WRONG:
+        with contextlib.suppress(PressboxError):
+            training.fit(rows, TfidfVectorizer(**{name: value}), solver())
+
+
+@pytest.mark.parametrize("name", sorted(LogisticRegression().get_params()))
+def test_any_wrong_parameter_of_the_estimator_is_one_line_or_works(name, rows, recwarn):
+    for value in WRONG:
+        with contextlib.suppress(PressboxError):
+            training.fit(rows, TfidfVectorizer(), LogisticRegression(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("vectorizer", "estimator", "reason"),
+    [
+        ({"token_pattern": "("}, {}, r"the vectorizer \(missing \), unterminated"),
+        ({"ngram_range": (2, 1)}, {}, "the vectorizer .*ngram_range"),
+        ({"ngram_range": ("a", "b")}, {}, "the vectorizer"),
+        ({"stop_words": "klingon"}, {}, "the vectorizer .*klingon"),
+        ({"norm": "l3"}, {}, "the vectorizer .*'norm'"),
+        ({"ngram_range": (1, 10**9)}, {}, "ngram_range=.* more than memory"),
+        ({}, {"C": "30"}, "the estimator .*'C' parameter"),
+        ({}, {"max_iter": "many"}, "the estimator .*'max_iter'"),
+        ({}, {"solver": "mine"}, "the estimator .*'solver'"),
+    ],
+)
+def test_what_scikit_learn_refuses_is_said_in_one_line(vectorizer, estimator, reason, rows, fit):
+    with pytest.raises(UsageError, match=reason):
+        fit(rows, vectorizer, estimator)
 
 
 def test_other_classes_than_scikit_learns_own_are_refused(rows):
