@@ -17,10 +17,14 @@ from enum import StrEnum
 # Characters that move, hide or turn round what a reader sees: controls, invisible formats (those of
 # bidirectional text among them), halves of surrogate pairs, and ends of lines and paragraphs.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+SPACE = "\n\t"
 
 
 def visible(text: str, but: str = "") -> str:
-    """The text, each character of UNSEEN as Python would escape it; those in ``but`` stay."""
+    """The text, each character of UNSEEN as Python would escape it; those in ``but`` stay.
+
+    On a page, ends of lines and tabs are but space: SPACE.
+    """
     if text.isprintable():
         return text
     return "".join(

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from pressbox.errors import SPACE, visible
+
 # The list of matplotlib's own fonts, which the image holds: to make it takes 0.3 s.
 FONTS = Path(sys.prefix) / "share" / "matplotlib"
 # What stands for the colours of the style sheet while matplotlib draws.
@@ -191,10 +193,11 @@ class _Canvas:
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         self.figure.savefig(file, format="svg", metadata=nothing)
         drawing = re.sub(r"\n *", " ", _content(file.getvalue()))
-        drawing = re.sub(
-            r"label-(\d+)-", lambda found: str(escape(self.names[int(found[1])])), drawing
-        )
+        drawing = re.sub(r"label-(\d+)-", lambda found: self._named(int(found[1])), drawing)
         return Picture(title, text, self.width, self.height, Markup(drawing))  # noqa: S704
+
+    def _named(self, number: int) -> str:
+        return str(escape(visible(self.names[number], but=SPACE)))
 
 
 def _content(svg: str) -> str:

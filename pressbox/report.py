@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pressbox import npy
-from pressbox.errors import reading_model, visible
+from pressbox.errors import SPACE, reading_model, visible
 from pressbox.provenance import resources
 
 PARTS = Path(__file__).parent / "page"
@@ -117,8 +117,8 @@ def page(
 
 
 def _shown(value):
-    """What a page shows of anything in it; ends of lines and tabs are but space there."""
-    return visible(value, but="\n\t") if type(value) is str else value
+    """What a page shows of anything in it."""
+    return visible(value, but=SPACE) if type(value) is str else value
 
 
 def _percent(share: float, digits: int = 0) -> str:

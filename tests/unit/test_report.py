@@ -164,6 +164,19 @@ def test_text_of_the_corpus_is_text_on_the_page(page, facts, words, details):
     assert not any(name.startswith("on") for _, found in document.elements for name in found)
 
 
+def test_characters_that_deceive_a_reader_are_escaped_on_the_page(page, facts, model, corpus):
+    evil = "golf\u202e\u200b\x1b"
+    other = copy.copy(model)
+    other.parameters = {**model.parameters, "labels": ["cricket", evil, "tennis"]}
+    details = evaluation.evaluate(other, [*corpus.test, ("an ace", evil)])[1]
+    signer = {**facts["signer"], "user_id": "Desk \u2066<desk>\ud800"}
+    made = page({**facts, "source": "a\u202eb", "signer": signer}, details=details)
+    assert not {char for char in made if not char.isprintable()} - {"\n", "\t", "\xa0"}
+    assert r"golf\u202e\u200b\x1b" in made
+    assert r"Desk \u2066&lt;desk&gt;\ud800" in made
+    assert made.encode()
+
+
 def test_it_asks_no_network_for_anything(page):
     text = page()
     document = Document(text)
