@@ -24,10 +24,12 @@ from pathlib import Path
 
 from pressbox.errors import NotTrusted, Reason, UsageError
 
-MAX_FILE = 512 << 20
-# Inflated, a file may have so many bytes, and so many times its own size more: enough for arrays
-# of zeros, and inflated within the second.
-MAX_INFLATED, MAX_INFLATION = 128 << 20, 8
+# What anybody may have us do before there is a signature to look at, which comes last in a file:
+# to keep and inflate so many bytes, which takes about a second. It is enough for a vocabulary of
+# two million terms and twenty labels.
+MAX_FILE, MAX_INFLATED = 128 << 20, 512 << 20
+# A smaller file has less: so many bytes, enough for arrays of zeros, and so many times its size.
+SMALL_INFLATED, MAX_INFLATION = 128 << 20, 8
 MAX_MEMBERS = 64
 # GnuPG cuts a clear-signed line at 19,993 bytes, and then everything behind is not signed.
 MAX_LINE = 19_000
@@ -68,7 +70,7 @@ class Survey:
     signed: bytes
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytearray:
     """The content of a regular file, read once. UsageError if there is none, NotTrusted else."""
     try:
         # O_NONBLOCK: a pipe must not keep us waiting for somebody to write into it.
@@ -86,7 +88,7 @@ def read_file(path: Path) -> bytes:
         return read_open(file)
 
 
-def read_open(file) -> bytes:
+def read_open(file) -> bytearray:
     """The content of an open binary file from its start, if it looks like a sealed model."""
     file.seek(0)
     head = file.read(BLOCK)
@@ -95,14 +97,13 @@ def read_open(file) -> bytes:
     too_large = refusal(Reason.FILE, f"it is larger than {MAX_FILE >> 20} MiB")
     if os.fstat(file.fileno()).st_size > MAX_FILE:
         raise too_large
-    # In pieces: read(n) would make room for all n bytes at once.
-    parts, size = [head], len(head)
+    # In pieces, into one: read(n) would make room for all n bytes at once, and joining twice.
+    content = bytearray(head)
     while part := file.read(CHUNK):
-        parts.append(part)
-        size += len(part)
-        if size > MAX_FILE:
+        content += part
+        if len(content) > MAX_FILE:
             raise too_large
-    return b"".join(parts)
+    return content
 
 
 def refusal(reason: Reason, what: str) -> NotTrusted:
@@ -111,7 +112,7 @@ def refusal(reason: Reason, what: str) -> NotTrusted:
 
 def inflated(content: bytes) -> Iterator[bytes]:
     """The chunks of the one gzip member that ``content`` has to be, its CRC checked at the end."""
-    limit = MAX_INFLATED + MAX_INFLATION * len(content)
+    limit = min(MAX_INFLATED, SMALL_INFLATED + MAX_INFLATION * len(content))
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     if not GZIP_HEADER.match(content):
         raise refusal(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")
@@ -156,8 +157,13 @@ class _Stream:
         return b"".join(parts)
 
     def skip(self, size: int) -> None:
-        while size > 0:
-            size -= len(self.read(min(size, CHUNK)))
+        while size > len(self._buffer):
+            size -= len(self._buffer)
+            self.offset += len(self._buffer)
+            self._buffer = next(self._chunks, None)
+            if self._buffer is None:
+                raise refusal(Reason.ARCHIVE, "it ends in the middle")
+        self.read(size)
 
     def at_end(self) -> bool:
         while not self._buffer:
