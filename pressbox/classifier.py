@@ -134,7 +134,8 @@ class Classifier(special_k.SerializableModel):
         """Raise ModelValidationError unless the probes come out as when the model was sealed."""
         if not self.probes:
             raise ModelValidationError("the model has no probes to be validated with")
-        if len(set(self.labels)) < max(2, len(self.labels)) or type(self.threshold) is not float:
+        labels, threshold = self.labels, self.threshold
+        if not labels or len(set(labels)) < len(labels) or type(threshold) not in (int, float):
             raise ModelValidationError("the model has labels or a threshold that are none")
         expected = np.array([probe["probabilities"] for probe in self.probes], np.float64)
         found = self.predict_proba([probe["text"] for probe in self.probes])

@@ -243,7 +243,6 @@ print(json.dumps({
     "write": [tried(open, path, "a")[1] for path in sys.argv[1].split(":")],
     "read": [tried(open, path)[1] for path in sys.argv[2].split(":")],
     "environment": sorted(os.environ),
-    "parent": tried(open, f"/proc/{os.getppid()}/environ")[1],
     "own": tried(open, os.environ["HOME"] + "/own", "w")[1],
 }), file=sys.stderr)
 """
@@ -270,7 +269,8 @@ def test_the_code_reaches_no_network_no_key_and_no_file_of_this_user(
     monkeypatch.setenv("GNUPGHOME", "/secret")
     monkeypatch.setenv("SSH_AUTH_SOCK", "/secret")
     places = [checkout / "train.py", checkout / "new.py", key, "/tmp/new", "/etc/new"]
-    found = spied(tmp_path, places, [key, checkout / "train.py", "/etc/hostname"])
+    ours = f"/proc/{os.getpid()}/environ"
+    found = spied(tmp_path, places, [key, checkout / "train.py", ours, "/etc/hostname"])
     assert found.pop("environment") == sorted(
         {"HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR"} | (os.environ.keys() & STEERING)
         | {"PWD"}
@@ -279,11 +279,9 @@ def test_the_code_reaches_no_network_no_key_and_no_file_of_this_user(
         "network": ["refused"] * 5,
         "sockets of its own": "done",
         "write": ["refused"] * 5,
-        "read": ["refused", "refused", "done"],
-        "parent": "refused",
+        "read": ["refused", "refused", "refused", "done"],
         "own": "done",
     }
-    assert "# new" not in (checkout / "train.py").read_text()
 
 
 def test_where_a_socket_of_this_user_can_be_reached_nothing_is_run(checkout, trained, table):

@@ -31,7 +31,7 @@ def test_a_model_of_ones_own_is_trained_sealed_shown_and_used(own, tmp_path, tab
     assert json.loads(shown.stdout)["labels"] == ["cricket", "golf", "tennis"]
     said = python("-m", "pressbox", "predict", path, "a googly and a maiden", cwd=own)
     assert "cricket" in said.stdout
-    again = python("-m", "pressbox", "replay", path, "--data", table, cwd=own)
+    again = python("-m", "pressbox", "replay", "--demo", path, "--data", table, cwd=own)
     assert again.stdout.startswith("identical "), again.stderr + again.stdout
 
 
