@@ -18,6 +18,8 @@ from enum import StrEnum
 # bidirectional text among them), halves of surrogate pairs, and ends of lines and paragraphs.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 SPACE = "\n\t"
+# Characters of what is told of a model that is not trusted: it may have had a hand in them.
+LONGEST = 500
 
 
 def visible(text: str, but: str = "") -> str:
@@ -86,6 +88,7 @@ class NotTrusted(PressboxError):
         what: str,
         remedy: str = "do not use it; ask for it again where it comes from",
     ):
+        what = what if len(what) <= LONGEST else f"{what[:LONGEST]}…"
         super().__init__(f"not trusted ({reason}): {what}", remedy)
         self.reason = reason
 

@@ -4,6 +4,7 @@ To list the installed packages in its metadata, special_k imports pip and has it
 third of a second of every training. The names of the folders that pip made say the same.
 """
 
+import logging
 import sys
 import types
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pressbox import passport
 from pressbox.keys import gpgme
 
 PIP = "pip._internal.operations"
+# It logs each error that it raises, with a traceback; without a handler Python would print that.
+logging.getLogger("special_k").addHandler(logging.NullHandler())
 
 
 def _freeze() -> Iterator[str]:

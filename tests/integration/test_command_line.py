@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import DEMO, ROOT, assert_refused, python
+from hostile import forged, resealed
 
 from pressbox import signing, tarball
 from pressbox.__main__ import main
@@ -104,6 +105,25 @@ def test_what_a_model_says_moves_and_hides_nothing_on_a_terminal(command, model,
     assert not any(line.startswith(("signer  good", "\u202e")) for line in said.splitlines())
     if name not in ("replay", "predict"):
         assert "x\\n\\" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "member", "content"),
+    [
+        (["predict", "aa"], "probes.json", [{"text": "aa", "probabilities": [0.5, 0.5]}]),
+        (["predict", "aa"], "parameters.json", {"labels": ["x"], "vectorizer": {"a" * 999: 0}}),
+        (["show", "--html", "page.html"], "vocabulary.json", {"x": 1}),
+        (["verify"], "statement.json", {"a" * 9999: 0}),
+    ],
+)  # fmt: skip
+def test_an_authentic_model_that_does_not_work_is_one_line(command, member, content, earlier):
+    sign = forged if member == tarball.STATEMENT else resealed
+    earlier.write_bytes(sign({member: json.dumps(content).encode()}))
+    name, *options = command
+    done = pressbox(name, earlier, *options, cwd=earlier.parent, env={"PYTHONPATH": ROOT})
+    assert_refused(done, 3, "not trusted (")
+    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr) < 1000
 
 
 def test_who_signed_is_said_before_anything_that_the_model_says(earlier):
