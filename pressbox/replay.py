@@ -235,14 +235,17 @@ def _run_confined(command: list, tree: Path, readable: list, writable: list, hom
             f"the code of the model could reach {socket}, behind which may be a key or an editor",
             ELSEWHERE,
         )
+    # What was downloaded once is read where it lies: there is no network to fetch it again.
+    kept = Path(os.environ.get("PRESSBOX_DATA_HOME") or ROOT / ".cache" / "scikit_learn_data")
     variables = {name: os.environ[name] for name in STEERING if name in os.environ}
     variables |= {
         "HOME": str(home),
+        "PRESSBOX_DATA_HOME": str(kept.resolve()),
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": str(home),
     }
-    readable = [*map(str, readable), *filter(os.path.exists, READABLE)]
+    readable = [*map(str, readable), *filter(os.path.exists, (*READABLE, str(kept.resolve())))]
     writable = [*map(str, writable), *filter(os.path.exists, (os.devnull, str(keys.MEMORY)))]
     confined = [sys.executable, "-I", confinement.__file__, *readable, "--", *writable, "--"]
     with tempfile.TemporaryFile() as said:

@@ -269,17 +269,21 @@ def test_the_code_reaches_no_network_no_key_and_no_file_of_this_user(
     monkeypatch.setenv("GNUPGHOME", "/secret")
     monkeypatch.setenv("SSH_AUTH_SOCK", "/secret")
     places = [checkout / "train.py", checkout / "new.py", key, "/tmp/new", "/etc/new"]
-    ours = f"/proc/{os.getpid()}/environ"
-    found = spied(tmp_path, places, [key, checkout / "train.py", ours, "/etc/hostname"])
+    ours, downloaded = f"/proc/{os.getpid()}/environ", tmp_path / "home-of-data" / "archive"
+    downloaded.parent.mkdir()
+    downloaded.write_text("downloaded once")
+    monkeypatch.setenv("PRESSBOX_DATA_HOME", str(downloaded.parent))
+    read = [key, checkout / "train.py", ours, "/etc/hostname", downloaded]
+    found = spied(tmp_path, [*places, downloaded], read)
     assert found.pop("environment") == sorted(
-        {"HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR"} | (os.environ.keys() & STEERING)
-        | {"PWD"}
-    )  # fmt: skip
+        {"HOME", "PATH", "PRESSBOX_DATA_HOME", "PWD", "PYTHONDONTWRITEBYTECODE", "TMPDIR"}
+        | (os.environ.keys() & STEERING)
+    )
     assert found == {
         "network": ["refused"] * 5,
         "sockets of its own": "done",
-        "write": ["refused"] * 5,
-        "read": ["refused", "refused", "refused", "done"],
+        "write": ["refused"] * 6,
+        "read": ["refused", "refused", "refused", "done", "done"],
         "own": "done",
     }
 
