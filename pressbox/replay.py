@@ -2,8 +2,8 @@
 
 What is run is code that is here: this checkout's, or that of a commit on a local branch, each file
 with the digest that was signed. It runs confined: without a network, without anything of this
-user's environment and files but the data, and able to write nowhere but to folders that are made
-for it and removed.
+user's environment and files but the data, and able to write nowhere but into folders that are made
+for it and removed, and where GnuPG works.
 """
 
 import os
