@@ -290,7 +290,7 @@ def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> Verified:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            sealed = _verified(archive.read_open(file), trusted, Policy())
+            sealed = _reopened(file, trusted)
             _loaded(sealed)
             checkpoint()
     except OSError as error:
@@ -306,6 +306,19 @@ def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> Verified:
             "see to the disk, and seal it again",
         ) from error
     return sealed
+
+
+def _reopened(file, trusted: Path) -> Verified:
+    try:
+        return _verified(archive.read_open(file), trusted, Policy())
+    except NotTrusted as refusal:
+        # Of what was only just written, these two say how large it is, and nothing else.
+        if refusal.reason in (Reason.FILE, Reason.COMPRESSION):
+            raise PressboxError(
+                f"the model is too large to be opened by anybody ({refusal})",
+                "keep fewer terms in train.py: raise min_df, or set max_features",
+            ) from refusal
+        raise
 
 
 def _signed(model, key: SigningKey) -> bytes:

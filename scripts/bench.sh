@@ -11,7 +11,7 @@ standard output. Times are medians in seconds.
 
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
   --cold           build without any cache too; empties the engine's caches of downloads
-  --large          seal and open a model of 256 MiB and train on 100,000 texts too; takes minutes
+  --large          seal and open a model of 96 MiB and train on 100,000 texts too; takes minutes
   --runs N         how often each thing is done (default: 5; builds once)
   --help           print this
 

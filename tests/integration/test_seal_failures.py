@@ -11,7 +11,7 @@ import pytest
 from conftest import trust
 from hostile import DEMO, Ring, demo_ring, opens, tiny
 
-from pressbox import keys, signing, tarball
+from pressbox import archive, keys, signing, tarball
 from pressbox.errors import NotTrusted, PressboxError, Reason
 from pressbox.keys import SigningKey
 
@@ -62,6 +62,15 @@ def test_a_model_takes_the_place_of_the_earlier_one_in_one_step(seal, earlier, s
 
 
 # The key
+
+
+@pytest.mark.parametrize("bound", ["MAX_FILE", "MAX_INFLATED"])
+def test_a_model_that_nobody_could_open_is_too_large(bound, seal, untouched, monkeypatch):
+    monkeypatch.setattr(archive, bound, 1 << 10)
+    with pytest.raises(PressboxError, match="too large to be opened") as error:
+        seal()
+    assert error.value.exit_status == 1
+    untouched()
 
 
 def test_a_wrong_passphrase_is_refused(seal, untouched):
