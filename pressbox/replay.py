@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pressbox import ROOT, confinement, environment, keys, signers, tarball
+from pressbox import ROOT, confinement, environment, keys, provenance, signers, tarball
 from pressbox.code import code_files
 from pressbox.comparison import annotations, compare
 from pressbox.corpus import NAMED_SOURCES
