@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from pressbox import corpus, features
+from pressbox import corpus, features, sources
 from pressbox.calibration import out_of_fold, temperature, threshold
 from pressbox.errors import Parser, note, reporting
 
@@ -129,7 +129,7 @@ class Source:
         self.registers = self._registers() if name == "newsroom" else []
 
     def _registers(self):
-        lines = map(json.loads, corpus.EMBEDDED.read_text().splitlines())
+        lines = map(json.loads, sources.EMBEDDED.read_text().splitlines())
         register = {line["text"]: line["register"] for line in lines}
         register = np.array([register[text] for text in self.texts])
         return [

@@ -1,0 +1,503 @@
+"""Tables of texts and labels, as pandas, Polars, DuckDB, Spark, spreadsheets and others write them.
+
+Formats are a table of readers; compression and encoding lie under them. Each reader gives, row for
+row, exactly what its file holds; what cannot be read exactly is an error that names the file, the
+line and the way out.
+"""
+
+import codecs
+import contextlib
+import csv
+import errno
+import gzip
+import io
+import json
+import re
+import shutil
+import tempfile
+import zlib
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import BinaryIO, TextIO
+
+from pressbox.errors import PressboxError, UsageError
+
+LONGEST_LINE = 4 << 20  # characters
+# What is read at a time.
+BLOCK_ROWS, BLOCK_BYTES = 1024, 1 << 20
+# What a line names before it only says that there are more.
+LISTED = 20
+
+# A row as it was found: its place for an error, and what stands there as text and as label.
+Found = tuple[str, object, object]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the file of a table does not say of itself.
+
+    text_column, label_column: the names of the two columns. delimiter: of .csv and .tsv; "" is the
+    comma or the tab. encoding: a name that Python knows; "" is UTF-8. A byte order mark in the
+    file is believed before either. Raises UsageError for what cannot be.
+    """
+
+    text_column: str = "text"
+    label_column: str = "label"
+    delimiter: str = ""
+    encoding: str = ""
+
+    def __post_init__(self):
+        if self.text_column == self.label_column:
+            raise UsageError(
+                f"text and label cannot both be the column {self.text_column!r}",
+                "name two with --text-column and --label-column",
+            )
+        if len(self.delimiter) > 1 or self.delimiter in ('"', "\r", "\n"):
+            raise UsageError(
+                f"--delimiter {self.delimiter!r} is not one character",
+                "give one, e.g. ';', or '\\t' for the tab",
+            )
+        try:
+            b"".decode(self.encoding or "utf-8")
+        except (LookupError, UnicodeError, ValueError) as error:
+            raise UsageError(
+                f"{self.encoding!r} is not an encoding of texts", "give e.g. cp1252 or utf-16"
+            ) from error
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What was chosen and is not the default, by the names of the fields."""
+        return {name: value for name, value in asdict(self).items() if value != DEFAULTS[name]}
+
+
+DEFAULTS = {field.name: field.default for field in fields(Layout)}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of a ``Layout``."""
+    parser.add_argument(
+        "--text-column", metavar="NAME", default="text", help="of a table (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--label-column", metavar="NAME", default="label", help="of a table (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--delimiter",
+        metavar="CHARACTER",
+        default="",
+        type=lambda text: "\t" if text == "\\t" else text,
+        help="between the fields of a .csv or .tsv (default: the comma, the tab)",
+    )
+    parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        default="",
+        help="of files that are not UTF-8 and have no byte order mark, e.g. cp1252",
+    )
+
+
+def layout(arguments: Namespace) -> Layout:
+    """The layout that the options give."""
+    return Layout(**{name: getattr(arguments, name) for name in DEFAULTS})
+
+
+# --- bytes, compressed and encoded -------------------------------------------------------------
+
+# What a file begins with that is no text, whatever its name says.
+POINTERS = {
+    b"version https://git-lfs.github.com/spec/": "a Git LFS pointer; git lfs pull",
+    b"/annex/objects/": "a git-annex pointer; git annex get",
+    b"outs:\n- md5: ": "a DVC pointer; dvc pull",
+}
+SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF87a": "a GIF picture",
+    b"GIF89a": "a GIF picture",
+    b"%PDF-": "a PDF",
+    b"PK\x03\x04": "a ZIP archive or an Office document",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office document",
+    b"\x1f\x8b": "compressed with gzip",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"BZh91AY&SY": "compressed with bzip2",
+    b"\xfd7zXZ\0": "compressed with xz",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"PAR1\x15": "a Parquet file",
+    b"ARROW1\0\0": "an Arrow file",
+    b"SQLite format 3\0": "a SQLite database",
+    b"OggS\0": "an Ogg recording",
+    b"\x7fELF": "a program",
+}
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's does
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def encoding_of(head: bytes, given: str = "") -> str:
+    """The encoding that a byte order mark tells, else the given one, else UTF-8."""
+    marked = (name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark))
+    return next(marked, given or "utf-8")
+
+
+def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error("pressbox.latin-1", _as_latin_1)
+
+
+def decoder(stream: io.BufferedReader, given: str = "") -> codecs.IncrementalDecoder:
+    """What decodes texts of the stream that want an answer, whatever is in them.
+
+    Bytes that are not UTF-8 are taken for Latin-1, as in a folder of texts; those that no given
+    encoding has are replaced.
+    """
+    encoding = encoding_of(stream.peek(4), given)
+    errors = "pressbox.latin-1" if encoding.startswith("utf-8") and not given else "replace"
+    return codecs.getincrementaldecoder(encoding)(errors)
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say which file cannot be read, and why, in one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise PressboxError(
+                f"there is no room in {tempfile.gettempdir()} to unpack {path}",
+                "make some, or give it unpacked",
+            ) from error
+        if error.errno:
+            raise PressboxError(
+                f"{error.filename or path} cannot be read ({error.strerror})",
+                "check that it is there and its mode",
+            ) from error
+        # Of gzip and of Arrow: no system call failed.
+        raise _damaged(path, error) from error
+    except (EOFError, zlib.error) as error:
+        raise _damaged(path, error) from error
+    except UnicodeDecodeError as error:
+        raise PressboxError(
+            f"{path} is not {error.encoding.upper()}", "give its encoding, e.g. --encoding cp1252"
+        ) from error
+
+
+def _damaged(path: Path, reason: object) -> PressboxError:
+    return PressboxError(f"{path} is damaged ({reason})", "write or fetch it again")
+
+
+def kind_of(head: bytes, path: Path) -> str:
+    """What the bytes are, by their beginning; "" if it may be text, PressboxError for a pointer."""
+    for beginning, pointer in POINTERS.items():
+        if head.startswith(beginning):
+            what, remedy = pointer.split("; ")
+            raise PressboxError(f"{path} is {what}, not the file itself", f"fetch it: {remedy}")
+    return next((kind for start, kind in SIGNATURES.items() if head.startswith(start)), "")
+
+
+def _unzstd(file: BinaryIO) -> BinaryIO:
+    import pyarrow
+
+    return pyarrow.CompressedInputStream(file, "zstd")
+
+
+NOTHING: Mapping = MappingProxyType({})
+COMPRESSIONS: dict[str, Callable[[BinaryIO], BinaryIO]] = {".gz": gzip.open, ".zst": _unzstd}
+EXPECTED = {
+    ".gz": "compressed with gzip",
+    ".zst": "compressed with zstd",
+    ".parquet": "a Parquet file",
+}
+
+
+def suffixes(name: str) -> tuple[str, str]:
+    """The suffix that says the format, and that of the compression or ""."""
+    path = PurePath(name.lower())
+    if path.suffix not in COMPRESSIONS:
+        return path.suffix, ""
+    return PurePath(path.stem).suffix, path.suffix
+
+
+def stem(name: str) -> str:
+    return name[: -len(compression)] if (compression := suffixes(name)[1]) else name
+
+
+def is_table(name: str) -> bool:
+    return suffixes(name)[0] in READERS
+
+
+def table(path: Path, layout: Layout, given: Mapping[str, str | None] = NOTHING) -> Iterator[Found]:
+    """The rows of a table. given: columns in which each row has the same, named by a folder."""
+    suffix, compression = suffixes(path.name)
+    wanted = [layout.text_column]
+    if not (labelled := layout.label_column in given):
+        wanted.append(layout.label_column)
+    label = given.get(layout.label_column)
+    with readable(path), path.open("rb") as file:
+        kind = kind_of(file.peek(), path)
+        if kind not in ("", EXPECTED.get(compression or suffix)):
+            raise PressboxError(
+                f"{path} is {kind}, which its name does not say",
+                "name it as what it is, e.g. rows.csv.gz, or write it as .csv, .jsonl or .parquet",
+            )
+        stream = io.BufferedReader(COMPRESSIONS[compression](file)) if compression else file
+        for place, values in READERS[suffix](stream, path, wanted, layout):
+            yield (place, *values, label) if labelled else (place, *values)
+
+
+# --- formats: each gives, for each row, its place and the values of the columns that are wanted --
+
+Cells = Iterator[tuple[str, Iterable]]
+
+
+def _lines(stream: BinaryIO, path: Path, given: str, newline: str) -> Iterator[str]:
+    """Decoded lines, none longer than LONGEST_LINE: garbage is refused early, not swallowed."""
+    encoding = encoding_of(stream.peek(4), given)
+    number = 0
+    try:
+        with io.TextIOWrapper(stream, encoding, newline=newline) as decoded:
+            while line := decoded.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise PressboxError(
+                        f"line {number} of {path} is longer than {LONGEST_LINE >> 20} MiB",
+                        "this is no table of texts; give another file or split that text",
+                    )
+                yield line
+    except UnicodeDecodeError as error:
+        # It reads ahead, but never beyond the block in which a line ends.
+        before = error.object[: error.start].decode(error.encoding, "replace")
+        raise PressboxError(
+            f"line {number + 1 + before.count('\n')} of {path} is not {encoding.upper()}",
+            "give its encoding, e.g. --encoding cp1252",
+        ) from error
+
+
+def _csv(stream, path: Path, wanted: list[str], layout: Layout, delimiter: str) -> Cells:
+    csv.field_size_limit(LONGEST_LINE)
+    delimiter = layout.delimiter or delimiter
+    lines = _lines(stream, path, layout.encoding, newline="")
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
+    line = 1
+    try:
+        header = next(reader, [])
+        if len(header) < 2 and len(wanted) == 2:
+            raise PressboxError(
+                f"{path} has no {wanted[0]} and no {wanted[1]}, as line 1 is one field:"
+                f" {_shortened(header)}",
+                "give what stands between the fields, e.g. --delimiter ';' or '\\t', and"
+                " --encoding if the line looks odd",
+            )
+        places = _columns(header, wanted, path)
+        line = reader.line_num + 1
+        for row in reader:
+            if row and len(row) != len(header):
+                raise PressboxError(
+                    f"line {line} of {path} has {len(row)} of the header's {len(header)} fields"
+                    if len(row) < len(header)
+                    else f"line {line} of {path} has {len(row)} fields, the header {len(header)}",
+                    f"quote texts that hold {delimiter!r}, or give another --delimiter",
+                )
+            if row:
+                yield f"line {line} of {path}", [row[place] for place in places]
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise PressboxError(
+            f"line {line} of {path} is not CSV ({error})",
+            "repair it: a quote within quotes is doubled",
+        ) from error
+
+
+def _jsonl(stream, path: Path, wanted: list[str], layout: Layout) -> Cells:
+    for number, line in enumerate(_lines(stream, path, layout.encoding, newline="\n"), 1):
+        if not line.isspace():
+            place = f"line {number} of {path}"
+            try:
+                entry = json.loads(line, object_pairs_hook=_object)
+            except (ValueError, RecursionError) as error:
+                raise PressboxError(
+                    f"{place} is not JSON ({error})", "give one object a line, as jq -c does"
+                ) from error
+            yield place, _members(entry, wanted, place)
+
+
+def _json(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) -> Cells:
+    """One array of objects, or one object a line, as Spark and others name that too."""
+    encoding = encoding_of(stream.peek(), layout.encoding)
+    if not stream.peek().decode(encoding, "ignore").lstrip().startswith("["):
+        yield from _jsonl(stream, path, wanted, layout)
+        return
+    with io.TextIOWrapper(stream, encoding) as decoded:
+        for number, entry in enumerate(_array(decoded, path), 1):
+            place = f"row {number} of {path}"
+            yield place, _members(entry, wanted, place)
+
+
+BLANKS = re.compile(r"[ \t\r\n]*")
+
+
+def _array(decoded: TextIO, path: Path) -> Iterator[object]:
+    """The entries of a JSON array, of which a block and no more is in memory."""
+    decoder = json.JSONDecoder(object_pairs_hook=_object)
+    text, at, number = "", 0, 0
+    while True:
+        at = BLANKS.match(text, at).end()
+        value = BLANKS.match(text, at + 1).end()
+        if text.startswith("]", at if number else value):
+            break
+        try:
+            if number and not text.startswith(",", at):
+                raise ValueError("a comma is missing")
+            entry, at = decoder.raw_decode(text, value)
+        except (ValueError, RecursionError) as error:
+            block = decoded.read(BLOCK_BYTES)
+            if not block or len(text) - at > LONGEST_LINE:
+                raise PressboxError(
+                    f"row {number + 1} of {path} is not JSON ({error})", "give an array of objects"
+                ) from error
+            text, at = text[at:] + block, 0
+            continue
+        number += 1
+        yield entry
+    if (text[at if number else value :] + decoded.read(BLOCK_BYTES)).strip(" \t\r\n") != "]":
+        raise PressboxError(
+            f"something follows the array of {path}", "give one array, or one object a line"
+        )
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"it has the name {name!r} twice")
+    return found
+
+
+def _members(entry: object, wanted: list[str], place: str) -> list:
+    try:
+        return [entry[name] for name in wanted]
+    except KeyError:
+        _columns(list(entry), wanted, place)
+        raise
+    except TypeError as error:
+        raise PressboxError(
+            f"{place} has no {' and no '.join(wanted)}, as it is no object",
+            "give objects, as orient='records' in pandas does",
+        ) from error
+
+
+def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) -> Cells:
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    with contextlib.ExitStack() as stack:
+        if suffixes(path.name)[1]:
+            # Its end is read first.
+            unpacked = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(stream, unpacked)
+            stream = unpacked
+        try:
+            # In this way alone a row group of any size is read by blocks.
+            parquet = ParquetFile(stream, buffer_size=BLOCK_BYTES, pre_buffer=False)
+            schema = parquet.schema_arrow
+            for place in _columns(schema.names, wanted, path):
+                _require_strings(schema.field(place), path)
+            number = 0
+            for block in parquet.iter_batches(BLOCK_ROWS, columns=wanted, use_threads=False):
+                columns = [block.column(name).to_pylist() for name in wanted]
+                for values in zip(*columns, strict=True):
+                    number += 1
+                    place = f"row {number} of {path}"
+                    yield place, [_unpacked(value, place, layout.encoding) for value in values]
+        except UnicodeDecodeError as error:
+            raise PressboxError(
+                f"{path} has text that is not UTF-8, after row {number}", "repair it"
+            ) from error
+        except pyarrow.ArrowNotImplementedError as error:
+            raise _unsupported(path, error) from error
+        except (pyarrow.ArrowException, LookupError, OSError, ValueError) as error:
+            if isinstance(error, MemoryError) or getattr(error, "errno", None):
+                raise
+            if "crypt" in str(error):
+                raise _unsupported(path, error) from error
+            raise _damaged(path, error) from error
+        if number != parquet.metadata.num_rows:
+            raise _damaged(path, f"{number} rows, where {parquet.metadata.num_rows} are announced")
+
+
+# Of Arrow, as it writes their names; integers are for the corpus to judge.
+STRINGS = re.compile(r"(dictionary<values=)?((large_)?(string|binary)(_view)?|u?int\d+|null)\b")
+
+
+def _require_strings(field, path: Path) -> None:
+    if not STRINGS.match(str(field.type)):
+        raise PressboxError(
+            f"the column {field.name!r} of {path} has values of the type {field.type}",
+            "write them as strings",
+        )
+
+
+def _unpacked(value: object, place: str, encoding: str) -> object:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode(encoding or "utf-8")
+    except UnicodeDecodeError as error:
+        raise PressboxError(
+            f"{place} has bytes that are not {error.encoding.upper()}", "give their --encoding"
+        ) from error
+
+
+def _unsupported(path: Path, reason: object) -> PressboxError:
+    return PressboxError(
+        f"{path} is written in a way that is not supported ({reason})",
+        "write it without encryption, and compressed with snappy, gzip or zstd",
+    )
+
+
+def _columns(names: list[str], wanted: list[str], where: object) -> list[int]:
+    """The places of the wanted columns; PressboxError unless each is there, and once."""
+    if missing := [name for name in wanted if name not in names]:
+        raise PressboxError(
+            f"{where} has no {' and no '.join(missing)}, but: {_shortened(names)}",
+            "name the columns text and label, or say which they are: --text-column NAME"
+            " --label-column NAME",
+        )
+    for name in wanted:
+        if names.count(name) > 1:
+            raise PressboxError(
+                f"{where} has the column {name!r} twice", "leave one, or give them other names"
+            )
+    return [names.index(name) for name in wanted]
+
+
+def _shortened(names: list[str]) -> str:
+    return listed([f"{name[:60]!r}" for name in names]) or "nothing"
+
+
+Reader = Callable[[BinaryIO, Path, list[str], Layout], Cells]
+READERS: dict[str, Reader] = {
+    ".csv": partial(_csv, delimiter=","),
+    ".tsv": partial(_csv, delimiter="\t"),
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".json": _json,
+    ".parquet": _parquet,
+}
+A_TABLE = f"a table ({', '.join(READERS)}, or one of them with {' or '.join(COMPRESSIONS)})"
+
+
+def listed(names: list[str]) -> str:
+    """The names, or the first of them and a mark that there are more."""
+    return ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
