@@ -1,4 +1,4 @@
-"""The command line inside: pressbox verify|show|predict|compare|replay|doctor|keys …"""
+"""The command line inside: pressbox verify|show|predict|compare|replay|doctor|keys|fetch …"""
 
 import json
 import sys
@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     _comparing_commands(commands)
     _doctor_command(commands)
     _key_commands(commands)
+    sub = _command(commands, fetch)
+    sub.add_argument("source", choices=["newsgroups"], help="the source to fetch")
     arguments = parser.parse_args(argv)
     with reporting():
         arguments.command(arguments)
@@ -247,6 +249,14 @@ def _print_differences(identical: bool, digest: str, differences: dict, as_json:
                 _say(f"{subject:13}{line}")
     if not identical:
         sys.exit(PressboxError.exit_status)
+
+
+def fetch(arguments) -> None:
+    """Download a source that is trained on by its name, and check it; once, with a network."""
+    from pressbox import newsgroups
+
+    note("fetched" if newsgroups.fetch() else "it was fetched before")
+    print(newsgroups.kept())
 
 
 def doctor(arguments) -> None:
