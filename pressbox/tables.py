@@ -63,7 +63,7 @@ class Layout:
                 "give one, e.g. ';', or '\\t' for the tab",
             )
         try:
-            b"".decode(self.encoding or "utf-8")
+            "a".encode(self.encoding or "utf-8")
         except (LookupError, UnicodeError, ValueError) as error:
             raise UsageError(
                 f"{self.encoding!r} is not an encoding of texts", "give e.g. cp1252 or utf-16"
@@ -397,6 +397,10 @@ def _members(entry: object, wanted: list[str], place: str) -> list:
         ) from error
 
 
+# What Arrow says of intact files that it cannot read, and has no exception of its own for.
+UNSUPPORTED = re.compile("encrypt|decrypt|support")
+
+
 def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) -> Cells:
     import pyarrow
     from pyarrow.parquet import ParquetFile
@@ -407,13 +411,13 @@ def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) ->
             unpacked = stack.enter_context(tempfile.TemporaryFile())
             shutil.copyfileobj(stream, unpacked)
             stream = unpacked
+        number = 0
         try:
             # In this way alone a row group of any size is read by blocks.
             parquet = ParquetFile(stream, buffer_size=BLOCK_BYTES, pre_buffer=False)
             schema = parquet.schema_arrow
             for place in _columns(schema.names, wanted, path):
                 _require_strings(schema.field(place), path)
-            number = 0
             for block in parquet.iter_batches(BLOCK_ROWS, columns=wanted, use_threads=False):
                 columns = [block.column(name).to_pylist() for name in wanted]
                 for values in zip(*columns, strict=True):
@@ -429,7 +433,7 @@ def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) ->
         except (pyarrow.ArrowException, LookupError, OSError, ValueError) as error:
             if isinstance(error, MemoryError) or getattr(error, "errno", None):
                 raise
-            if "crypt" in str(error):
+            if UNSUPPORTED.search(str(error)):
                 raise _unsupported(path, error) from error
             raise _damaged(path, error) from error
         if number != parquet.metadata.num_rows:
