@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from pressbox import ROOT, signing
+from pressbox import ROOT, signing, tables
 from pressbox.errors import NotTrusted, Parser, PressboxError, UsageError, note, reporting, visible
 
-CHUNK, LONGEST_LINE = 1 << 18, 4 << 20  # bytes
+CHUNK = 1 << 18  # bytes
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
         if command is predict:
             sub.add_argument("texts", metavar="TEXT", nargs="*", help="default: lines of stdin")
             sub.add_argument("--file", metavar="FILE", type=Path, help="a text on each line")
+            sub.add_argument("--encoding", metavar="NAME", default="", help="e.g. cp1252")
         elif command is show:
             sub.add_argument(
                 "--statement", action="store_true", help="the in-toto statement itself, as JSON"
@@ -170,7 +171,8 @@ def predict(arguments) -> None:
     if arguments.texts and arguments.file:
         raise UsageError("there are texts and a file", "give one of the two")
     model = open_model(arguments.model, arguments.trusted, _policy(arguments))
-    for texts in [arguments.texts] if arguments.texts else _lines(arguments.file):
+    encoding = tables.Layout(encoding=arguments.encoding).encoding
+    for texts in [arguments.texts] if arguments.texts else _lines(arguments.file, encoding):
         answers = zip(*model.decide(texts), strict=True)
         print("\n".join(_answer(*answer, arguments.json) for answer in answers), flush=True)
 
@@ -182,7 +184,7 @@ def _answer(label: str, probability: float, sure: bool, as_json: bool) -> str:
     return f"{visible(label if sure else f'unsure ({label})')}\t{probability:.2f}"
 
 
-def _lines(path: Path | None) -> Iterator[list[str]]:
+def _lines(path: Path | None, encoding: str) -> Iterator[list[str]]:
     """Lines of a file or of standard input, as many at a time as have arrived."""
     if path is None and sys.stdin is None:
         raise UsageError("standard input is closed", "give texts, --file, or lines")
@@ -190,30 +192,26 @@ def _lines(path: Path | None) -> Iterator[list[str]]:
         with path.open("rb") if path else sys.stdin.buffer as stream:
             if stream.isatty():
                 note("one text a line; Ctrl-D ends")
-            yield from _decoded(stream)
+            yield from _decoded(stream, encoding)
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "name a file") from error
 
 
-def _decoded(stream: BinaryIO) -> Iterator[list[str]]:
-    rest, number = b"", 0
+def _decoded(stream: BinaryIO, encoding: str) -> Iterator[list[str]]:
+    """The lines that have arrived, decoded as a training decodes a folder of texts."""
+    decoder, rest, number = tables.decoder(stream, encoding), "", 0
     while chunk := stream.read1(CHUNK):
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > LONGEST_LINE:
+        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+        if len(rest) > tables.LONGEST_LINE:
             raise PressboxError(
-                f"line {number + len(lines) + 1} is longer than {LONGEST_LINE >> 20} MiB",
+                f"line {number + len(lines) + 1} is longer than {tables.LONGEST_LINE >> 20} MiB",
                 "split it: a line is one text",
             )
         if lines:
-            yield [_text(line) for line in lines]
+            yield [line.removesuffix("\r") for line in lines]
             number += len(lines)
-    if rest:
-        yield [_text(rest)]
-
-
-def _text(line: bytes) -> str:
-    # A letter that cannot be read is no reason to leave a text without an answer.
-    return line.decode(errors="replace").removesuffix("\r")
+    if rest := rest + decoder.decode(b"", final=True):
+        yield [rest]
 
 
 def compare(arguments) -> None:

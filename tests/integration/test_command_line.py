@@ -1,6 +1,8 @@
 """python -m pressbox: verify, show, predict."""
 
 import copy
+import io
+import itertools
 import json
 import re
 import subprocess
@@ -11,7 +13,7 @@ from conftest import DEMO, ROOT, assert_refused, python
 from hostile import forged, resealed
 
 from pressbox import signing, tarball
-from pressbox.__main__ import main
+from pressbox.__main__ import _decoded, main
 
 LABELS = ["cricket", "golf", "tennis"]
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
@@ -166,6 +168,40 @@ def test_predict_labels_each_line_of_a_file(earlier, tmp_path):
     (tmp_path / "texts").write_text("a wicket fell\r\nthe caddie's bunker")
     done = pressbox("predict", earlier, "--file", tmp_path / "texts")
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["cricket", "golf"]
+
+
+ENCODED = {
+    "with a byte order mark": ("utf-8-sig", []),
+    "as a spreadsheet's Unicode text": ("utf-16", []),
+    "in Latin-1": ("latin-1", []),
+    "in an encoding that is named": ("cp1250", ["--encoding", "cp1250"]),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_predict_decodes_a_file_as_a_training_does(name, model, earlier, tmp_path):
+    encoding, arguments = ENCODED[name]
+    (tmp_path / "texts").write_bytes("Ä wicket fell\nthe caddie's bunker é".encode(encoding))
+    done = pressbox("predict", earlier, "--json", "--file", tmp_path / "texts", *arguments)
+    assert done.returncode == 0, done.stderr
+    again = pressbox("predict", earlier, "--json", "Ä wicket fell", "the caddie's bunker é")
+    assert done.stdout == again.stdout
+
+
+def test_lines_are_decoded_to_the_letter():
+    def lines(content, encoding=""):
+        return [*itertools.chain(*_decoded(io.BufferedReader(io.BytesIO(content)), encoding))]
+
+    assert lines("Ä\n東".encode("utf-8-sig")) == ["Ä", "東"]
+    assert lines("Ä\r\n東\n".encode("utf-16")) == ["Ä", "東"]
+    assert lines("Ä\né".encode("latin-1")) == ["Ä", "é"]
+    assert lines("š".encode("cp1250"), "cp1250") == ["š"]
+    assert lines(b"\x81", "cp1252") == ["\ufffd"]
+
+
+def test_an_unknown_encoding_is_wrong_usage(earlier):
+    refused = pressbox("predict", earlier, "a text", "--encoding", "klingon")
+    assert_refused(refused, 2, "'klingon' is not an encoding")
 
 
 def test_predict_answers_each_line_as_it_comes(earlier):
