@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from pressbox import signing
+from pressbox import signing, tables
 from pressbox.errors import Parser, note, reporting
 
 
@@ -22,7 +22,7 @@ def train(arguments: argparse.Namespace) -> None:
         replace_newer=arguments.replace_newer,
         with_page=arguments.page,
     )
-    data = load_corpus(arguments.data, arguments.test)
+    data = load_corpus(arguments.data, arguments.test, tables.layout(arguments))
     origin = f"{data.source} and {data.test_source}" if data.test_source else data.source
     note(f"{len(data.train)} texts to train on, {len(data.test)} to evaluate on, from {origin}")
 
@@ -50,11 +50,13 @@ def main() -> None:
         "--data",
         metavar="SOURCE",
         default="newsroom",
-        help="newsroom (default), newsgroups, a folder of folders, or a .csv, .jsonl or .parquet",
+        help="newsroom (default), newsgroups, a folder of texts, or a table: .csv, .tsv, .jsonl,"
+        " .json, .parquet, a folder of such parts; each also .gz or .zst",
     )
     parser.add_argument(
         "--test", metavar="SOURCE", default="", help="evaluate on another source than the training"
     )
+    tables.add_arguments(parser)
     parser.add_argument(
         "--no-page",
         dest="page",

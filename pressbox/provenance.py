@@ -20,6 +20,7 @@ from pressbox.code import Code
 from pressbox.corpus import Corpus, Row
 from pressbox.environment import UNKNOWN, Environment
 from pressbox.passport import STEERING
+from pressbox.tables import DEFAULTS as READING
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
@@ -29,7 +30,7 @@ BUILDER = "https://pressbox.example/train.py"
 PARAMETERS = {
     "https://pressbox.example/train/v1": {"source"},
     "https://pressbox.example/train/v2": {"source", "test", "release", "allow_drift"},
-    BUILD_TYPE: {"source", "test", "release", "allow_drift"},
+    BUILD_TYPE: {"source", "test", "release", "allow_drift", *READING},
 }
 # Of the digest of each row, so many bytes are kept: enough to tell rows apart, not to guess them.
 ROW_BYTES = 6
@@ -114,6 +115,7 @@ def statement(
                 "externalParameters": {
                     "source": corpus.source,
                     "test": corpus.test_source,
+                    **corpus.layout.options,
                     **parameters,
                 },
                 "internalParameters": {

@@ -23,6 +23,7 @@ from pressbox.comparison import annotations, compare
 from pressbox.corpus import NAMED_SOURCES
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, note
 from pressbox.passport import STEERING, file_digest
+from pressbox.tables import DEFAULTS as READING
 from pressbox.tarball import Policy, Verified
 
 # What a copy of this tree needs besides its code, to train.
@@ -100,7 +101,9 @@ def _options(parameters: dict, sources: dict[str, str]) -> list[str]:
             )
         source = sources.get(purpose, name)
         options += [option, source if source in NAMED_SOURCES else str(Path(source).resolve())]
-    return options
+    chosen = {name: parameters[name] for name in READING if name in parameters}
+    # Joined, as a value may begin with a dash.
+    return options + [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()]
 
 
 def _lay_out(model: Verified, tree: Path) -> str:

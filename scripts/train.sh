@@ -12,9 +12,15 @@ Train the classifier in the one environment. The last line of standard output is
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one. A dev container
                    is no boundary: what runs there can change the checkout
   --output FILE    where the model goes (default: models/sports.tar.gz)
-  --data SOURCE    newsroom (default), newsgroups, a folder, or a .csv, .jsonl or .parquet file;
+  --data SOURCE    newsroom (default), newsgroups, a folder of texts, or a table (.csv, .tsv, .jsonl,
+                   .ndjson, .json, .parquet, a folder of such parts; each also .gz or .zst)
                    newsgroups is downloaded once, to PRESSBOX_DATA_HOME or .cache/scikit_learn_data
   --test SOURCE    evaluate on this source, instead of the test part of the other
+  --text-column NAME, --label-column NAME
+                   the columns of a table (default: text, label)
+  --delimiter CHARACTER
+                   what stands between the fields of a .csv or .tsv (default: the comma, the tab)
+  --encoding NAME  of files that are not UTF-8 and have no byte order mark, e.g. cp1252
   --signing-key FILE, --passphrase-file FILE
                    sign with this armoured secret key; default: the key in PRESSBOX_SIGNING_KEY and
                    its passphrase in PRESSBOX_SIGNING_PASSPHRASE, else the published demo key
@@ -43,6 +49,7 @@ while [ $# -gt 0 ]; do
 	--output) needs_value "$@" && output=$2 && shift ;;
 	--data) needs_value "$@" && data=$2 && shift ;;
 	--test) needs_value "$@" && test=$2 && shift ;;
+	--text-column | --label-column | --delimiter | --encoding) needs_value "$@" && options+=("$1=$2") && shift ;;
 	--signing-key) needs_value "$@" && key=$2 && shift ;;
 	--passphrase-file) needs_value "$@" && passphrase=$2 && shift ;;
 	--signing-agent) needs_value "$@" && agent=$2 && shift ;;
@@ -77,7 +84,7 @@ see() {
 		SEEN_AS=newsgroups
 		;;
 	*)
-		[ -e "$1" ] || die "$EX_USAGE" "there is no source '$1'; give newsroom, newsgroups, a folder, or a .csv, .jsonl or .parquet file"
+		[ -e "$1" ] || die "$EX_USAGE" "there is no source '$1'; give newsroom, newsgroups, a folder or a table"
 		resolve "$1"
 		let_in "$RESOLVED" ro
 		;;

@@ -287,5 +287,7 @@ held() {
 	exec 9>&-
 	trap - INT TERM HUP
 	[ -z "$STAGE" ] || take_over
+	# SIGKILL, which nobody here sent: the kernel does, where memory runs out.
+	[ "$status" != 137 ] || die "$EX_FAILED" "it was killed, as it needs more memory than it is given (${PRESSBOX_MEMORY:-4g}); give more: PRESSBOX_MEMORY=16g"
 	return "$status"
 }

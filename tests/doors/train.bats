@@ -110,6 +110,24 @@ untouched() {
 	untouched
 }
 
+@test "a training that is killed for want of memory says how to give it more" {
+	PRESSBOX_MEMORY=64m run -1 --separate-stderr scripts/train.sh
+	one_error "more memory than it is given (64m)"
+	[[ $stderr == *PRESSBOX_MEMORY=16g* ]]
+	untouched
+}
+
+@test "what a table does not say of itself is handed on and recorded" {
+	printf 'body;-topic\n' >"$BATS_TEST_TMPDIR/rows.csv"
+	local i
+	for i in {1..8}; do
+		printf 'a wicket fell in over %s;cricket\nthe caddie took club %s\351;golf\n' "$i" "$i" >>"$BATS_TEST_TMPDIR/rows.csv"
+	done
+	run -0 --separate-stderr scripts/train.sh --data "$BATS_TEST_TMPDIR/rows.csv" --text-column body --label-column -topic --delimiter ';' --encoding latin-1 --output "$BATS_TEST_TMPDIR/mine.tar.gz"
+	run -0 --separate-stderr scripts/verify.sh "$BATS_TEST_TMPDIR/mine.tar.gz" --json
+	[[ $output == *rows.csv* ]]
+}
+
 @test "an output folder that is not there is wrong usage" {
 	run -2 --separate-stderr scripts/train.sh --output nowhere/sports.tar.gz
 	one_error "there is no folder nowhere"

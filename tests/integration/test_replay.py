@@ -44,6 +44,24 @@ def test_a_model_is_trained_again_and_is_identical(checkout, trained, table):
     assert "this checkout" in done.stderr
 
 
+def test_what_a_table_does_not_say_of_itself_is_recorded_and_used_again(checkout, rows, tmp_path):
+    table, path = tmp_path / "rows.csv", tmp_path / "small.tar.gz"
+    lines = ["-topic;body text", *(f"{label};{text}, a caf\xe9" for text, label in rows)]
+    table.write_text("\n".join(lines), encoding="cp1252")
+    layout = ["--text-column", "body text", "--label-column=-topic", "--delimiter", ";"]
+    done = python("train.py", path, "--data", table, *layout, "--encoding=cp1252", cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    definition = tarball.verify(path).statement["predicate"]["buildDefinition"]
+    assert definition["externalParameters"].items() >= {
+        ("text_column", "body text"),
+        ("label_column", "-topic"),
+        ("delimiter", ";"),
+        ("encoding", "cp1252"),
+    }
+    again = replay(checkout, path, "--data", table)
+    assert (again.returncode, again.stdout[:10]) == (0, "identical "), again.stderr
+
+
 def test_a_source_that_is_a_path_has_to_be_named(checkout, trained):
     assert_refused(replay(checkout, trained), 2, "say where it is: --data PATH")
 
