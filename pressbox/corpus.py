@@ -68,16 +68,6 @@ def load_corpus(
     source's test part, or all of it if it has none. The layout is that of both. Raises UsageError
     if there is no such source, PressboxError if it holds no usable corpus.
     """
-    try:
-        return _loaded(source, test_source, layout)
-    except MemoryError as error:
-        raise PressboxError(
-            f"there is not enough memory for the texts of {source}",
-            "give it more, e.g. PRESSBOX_MEMORY=16g scripts/train.sh, or give a sample of them",
-        ) from error
-
-
-def _loaded(source: str, test_source: str, layout: Layout) -> Corpus:
     source, train, test = _load(source, layout)
     if test is None:
         train, test = _hold_out(train)

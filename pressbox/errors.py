@@ -147,6 +147,13 @@ def reporting():
     except PressboxError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except MemoryError:
+        error = PressboxError(
+            "there is not enough memory",
+            "give more, e.g. PRESSBOX_MEMORY=16g scripts/train.sh, or fewer texts",
+        )
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
     except _Stopped:
         what = "interrupted" if _signal == signal.SIGINT else "stopped"
         print(f"error: {what}; nothing was changed", file=sys.stderr)

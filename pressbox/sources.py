@@ -246,7 +246,7 @@ def _texts(labels: list[Path], layout: Layout) -> Iterator[Found]:
             with readable(file):
                 content = file.read_bytes()
             if kind := kind_of(content, file):
-                no_texts.append(f"{label.name}/{file.name} ({kind})")
+                no_texts.append(f"{file.relative_to(label.parent)} ({kind})")
                 continue
             text, is_latin = _text(content, file, layout.encoding)
             latin += is_latin

@@ -261,7 +261,7 @@ def table(path: Path, layout: Layout, given: Mapping[str, str | None] = NOTHING)
 Cells = Iterator[tuple[str, Iterable]]
 
 
-def _lines(stream: BinaryIO, path: Path, given: str, newline: str) -> Iterator[str]:
+def _lines(stream: io.BufferedReader, path: Path, given: str, newline: str) -> Iterator[str]:
     """Decoded lines, none longer than LONGEST_LINE: garbage is refused early, not swallowed."""
     encoding = encoding_of(stream.peek(4), given)
     number = 0
@@ -284,17 +284,19 @@ def _lines(stream: BinaryIO, path: Path, given: str, newline: str) -> Iterator[s
         ) from error
 
 
-def _csv(stream, path: Path, wanted: list[str], layout: Layout, delimiter: str) -> Cells:
+def _csv(
+    stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout, delimiter: str
+) -> Cells:
     csv.field_size_limit(LONGEST_LINE)
     delimiter = layout.delimiter or delimiter
     lines = _lines(stream, path, layout.encoding, newline="")
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     line = 1
     try:
-        header = next(reader, [])
+        header = next(filter(None, reader), [])
         if len(header) < 2 and len(wanted) == 2:
             raise PressboxError(
-                f"{path} has no {wanted[0]} and no {wanted[1]}, as line 1 is one field:"
+                f"{path} has no {wanted[0]} and no {wanted[1]}, as its first line is one field:"
                 f" {_shortened(header)}",
                 "give what stands between the fields, e.g. --delimiter ';' or '\\t', and"
                 " --encoding if the line looks odd",
@@ -319,9 +321,13 @@ def _csv(stream, path: Path, wanted: list[str], layout: Layout, delimiter: str) 
         ) from error
 
 
-def _jsonl(stream, path: Path, wanted: list[str], layout: Layout) -> Cells:
+# Elsewhere, more than these are blank.
+JSON_BLANKS = " \t\r\n"
+
+
+def _jsonl(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout) -> Cells:
     for number, line in enumerate(_lines(stream, path, layout.encoding, newline="\n"), 1):
-        if not line.isspace():
+        if line.strip(JSON_BLANKS):
             place = f"line {number} of {path}"
             try:
                 entry = json.loads(line, object_pairs_hook=_object)
@@ -332,7 +338,7 @@ def _jsonl(stream, path: Path, wanted: list[str], layout: Layout) -> Cells:
             yield place, _members(entry, wanted, place)
 
 
-def _json(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) -> Cells:
+def _json(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout) -> Cells:
     """One array of objects, or one object a line, as Spark and others name that too."""
     encoding = encoding_of(stream.peek(), layout.encoding)
     if not stream.peek().decode(encoding, "ignore").lstrip().startswith("["):
@@ -344,7 +350,7 @@ def _json(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) -> Ce
             yield place, _members(entry, wanted, place)
 
 
-BLANKS = re.compile(r"[ \t\r\n]*")
+BLANKS = re.compile(f"[{JSON_BLANKS}]*")
 
 
 def _array(decoded: TextIO, path: Path) -> Iterator[object]:
@@ -370,7 +376,7 @@ def _array(decoded: TextIO, path: Path) -> Iterator[object]:
             continue
         number += 1
         yield entry
-    if (text[at if number else value :] + decoded.read(BLOCK_BYTES)).strip(" \t\r\n") != "]":
+    if (text[at if number else value :] + decoded.read(BLOCK_BYTES)).strip(JSON_BLANKS) != "]":
         raise PressboxError(
             f"something follows the array of {path}", "give one array, or one object a line"
         )
@@ -401,7 +407,7 @@ def _members(entry: object, wanted: list[str], place: str) -> list:
 UNSUPPORTED = re.compile("encrypt|decrypt|support")
 
 
-def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) -> Cells:
+def _parquet(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout) -> Cells:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -490,7 +496,7 @@ def _shortened(names: list[str]) -> str:
     return listed([f"{name[:60]!r}" for name in names]) or "nothing"
 
 
-Reader = Callable[[BinaryIO, Path, list[str], Layout], Cells]
+Reader = Callable[[io.BufferedReader, Path, list[str], Layout], Cells]
 READERS: dict[str, Reader] = {
     ".csv": partial(_csv, delimiter=","),
     ".tsv": partial(_csv, delimiter="\t"),

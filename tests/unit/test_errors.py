@@ -55,3 +55,13 @@ def test_every_name_of_the_package_is_there():
 def test_the_package_and_its_metadata_have_one_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == pressbox.__version__
+
+
+def test_too_little_memory_is_one_line(capsys):
+    with pytest.raises(SystemExit) as ended, reporting():
+        raise MemoryError
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: there is not enough memory;"
+        " give more, e.g. PRESSBOX_MEMORY=16g scripts/train.sh, or fewer texts\n"
+    )

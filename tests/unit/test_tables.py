@@ -79,6 +79,7 @@ TEXTS = {
     "newlines of an old one.csv": as_csv(ROWS, lineterminator="\r").encode(),
     "blank lines.csv": as_csv(ROWS, lineterminator="\n\n").encode(),
     "all quoted.csv": as_csv(ROWS, quoting=csv.QUOTE_ALL).encode(),
+    "blank lines before.csv": ("\r\n\n" + as_csv(ROWS)).encode(),
     "no newline at the end.csv": as_csv(ROWS).rstrip().encode(),
     "tab.tsv": as_csv(ROWS, delimiter="\t").encode(),
     "unicode text.tsv": as_csv(ROWS, delimiter="\t").encode("utf-16"),
@@ -277,7 +278,9 @@ def test_the_columns_can_be_named(tmp_path):
 def test_the_delimiter_can_be_given(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(as_csv(ROWS, delimiter=";"))
-    assert "--delimiter" in assert_refused(path, "has no text and no label, as line 1 is one field")
+    assert "--delimiter" in assert_refused(
+        path, "has no text and no label, as its first line is one field"
+    )
     assert read(path, Layout(delimiter=";")) == ROWS
     path.write_text(as_csv(ROWS, delimiter="\t"))
     assert read(path, Layout(delimiter="\t")) == ROWS
@@ -353,6 +356,10 @@ REFUSED = {
     "a name twice.json": (b'[{"text": "a", "text": "b", "label": "c"}]', "row 1 of {} is not JSON"),
     "indented objects.jsonl": (b'{\n  "text": "a",\n  "label": "b"\n}\n', "line 1 of {} is not"),
     "columns of pandas.json": (b'{"text":{"0":"a"},"label":{"0":"b"}}', "has to be a string"),
+    "another kind of blank.jsonl": (
+        ("\u2028\n" + as_lines(PLAIN)).encode(),
+        "line 1 of {} is not JSON",
+    ),
     "strings.json": (b'["a", "b"]', "row 1 of {} has no text and no label, as it is no object"),
     "half.json": (as_array(PLAIN).encode()[:-20], "row 10 of {} is not JSON"),
     "no comma.json": (as_array(PLAIN).replace("}, {", "} {").encode(), "row 2 of {} is not JSON"),
@@ -441,17 +448,6 @@ def test_no_room_to_unpack_is_said_as_that(tmp_path, monkeypatch):
     path.write_bytes(gzip.compress(b"PAR1"))
     monkeypatch.setattr(tables.tempfile, "TemporaryFile", Full)
     assert_refused(path, "there is no room in ")
-
-
-def test_too_little_memory_is_said_as_that(tmp_path, monkeypatch):
-    path = write(tmp_path / "rows.jsonl", PLAIN)
-
-    def loads(*_, **__):
-        raise MemoryError
-
-    monkeypatch.setattr(tables.json, "loads", loads)
-    with pytest.raises(PressboxError, match=r"not enough memory .*rows\.jsonl; .*PRESSBOX_MEMORY"):
-        corpus.load_corpus(str(path))
 
 
 DAMAGED = {
