@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from pressbox import ROOT, signing, tables
+from pressbox import ROOT, decoding, signing, tables
 from pressbox.errors import NotTrusted, Parser, PressboxError, UsageError, note, reporting, visible
 
 CHUNK = 1 << 18  # bytes
@@ -199,12 +199,12 @@ def _lines(path: Path | None, encoding: str) -> Iterator[list[str]]:
 
 def _decoded(stream: BinaryIO, encoding: str) -> Iterator[list[str]]:
     """The lines that have arrived, decoded as a training decodes a folder of texts."""
-    decoder, rest, number = tables.decoder(stream, encoding), "", 0
+    decoder, rest, number = decoding.decoder(stream, encoding), "", 0
     while chunk := stream.read1(CHUNK):
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-        if len(rest) > tables.LONGEST_LINE:
+        if len(rest) > decoding.LONGEST_LINE:
             raise PressboxError(
-                f"line {number + len(lines) + 1} is longer than {tables.LONGEST_LINE >> 20} MiB",
+                f"line {number + len(lines) + 1} is longer than {decoding.LONGEST_LINE >> 20} MiB",
                 "split it: a line is one text",
             )
         if lines:

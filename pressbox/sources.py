@@ -7,21 +7,20 @@ corpus, ``corpus`` decides. No link is followed, and nothing is left out without
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
 from pressbox import ROOT
+from pressbox.decoding import encoding_of, kind_of, readable
 from pressbox.errors import PressboxError, UsageError, note
 from pressbox.tables import (
     A_TABLE,
+    NOTHING,
     Found,
     Layout,
-    encoding_of,
     is_table,
-    kind_of,
     listed,
-    readable,
     stem,
     suffixes,
     table,
@@ -57,8 +56,6 @@ def read(source: str, layout: Layout) -> tuple[Iterable[Found], Iterable[Found] 
     return table(path, layout), None
 
 
-# --- what lies in a folder ---------------------------------------------------------------------
-
 # The parts of a division that people make, by the names that they give them.
 TRAIN, TEST = ("train", "training"), ("test", "testing")
 DIVISION = re.compile(
@@ -69,20 +66,22 @@ DIVISION = re.compile(
 VERSIONED = ("_delta_log", ".hoodie")
 NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
+# A table, and the columns that the names of its folders give.
+Part = tuple[Path, Mapping[str, str | None]]
+
 
 def _folder(folder: Path, layout: Layout) -> tuple[Iterable[Found], Iterable[Found] | None]:
     with readable(folder):
         _refuse_versioned(folder)
         folders, files = _entries(folder)
-        tables = [file for file in files if is_table(file.name)]
-        if _are_labels(folders):
-            parts = _divided(folder, folders, whole=True)
-            _mention(folder, [file.name for file in files])
+        if whole := _are_labels(folders):
+            entries, others = folders, files
         else:
-            parts = _divided(folder, tables, whole=False)
-            _mention(folder, [file.name for file in files if file not in tables])
+            entries, others = _tables_and_others(files)
+        parts = _divided(folder, entries, whole)
     if not parts:
         return _undivided(folder, layout), None
+    _mention(folder, others)
     train, test = (_together(folder, part, layout) for part in parts)
     return train, test if parts[1] else None
 
@@ -98,9 +97,10 @@ def _undivided(folder: Path, layout: Layout) -> Iterator[Found]:
         _refuse_versioned(folder)
         folders, files = _entries(folder)
         if _are_labels(folders):
+            _mention(folder, files)
             yield from _texts(folders, layout)
             return
-        parts = list(_parts(folders, files))
+        parts = list(_parts(folder))
     _refuse_mixed(folder, [part for part, _ in parts])
     for part, columns in parts:
         yield from table(part, layout, columns)
@@ -153,21 +153,28 @@ def _are_labels(folders: list[Path]) -> bool:
     return any(not _is_partition(folder) for folder in plain)
 
 
-def _parts(folders: list[Path], files: list[Path], columns=()) -> Iterator[tuple[Path, dict]]:
-    """The tables of a folder, each with the columns that the names of its folders give."""
-    for file in files:
-        if is_table(file.name):
-            yield file, dict(columns)
-    for folder in folders:
-        if not folder.name.startswith("_"):
-            name, equals, value = folder.name.partition("=")
+def _parts(folder: Path, columns: Mapping[str, str | None] = NOTHING) -> Iterator[Part]:
+    folders, files = _entries(folder)
+    tables, others = _tables_and_others(files)
+    _mention(folder, others)
+    yield from ((file, columns) for file in tables)
+    for below in folders:
+        if not below.name.startswith("_"):
+            name, equals, value = below.name.partition("=")
             if not equals:
                 raise PressboxError(
-                    f"{folder} is a folder among the parts of a table",
+                    f"{below} is a folder among the parts of a table",
                     "move it away, or give it as a source of its own",
                 )
             value = None if value == NO_PARTITION else unquote(value)
-            yield from _parts(*_entries(folder), {**dict(columns), unquote(name): value}.items())
+            yield from _parts(below, {**columns, unquote(name): value})
+
+
+def _tables_and_others(files: list[Path]) -> tuple[list[Path], list[Path]]:
+    return (
+        [file for file in files if is_table(file.name)],
+        [file for file in files if not is_table(file.name)],
+    )
 
 
 def _divided(
@@ -217,13 +224,11 @@ def _refuse_mixed(folder: Path, parts: list[Path]) -> None:
         raise PressboxError(f"{double} is there twice, once compressed", "remove one of the two")
 
 
-def _mention(folder: Path, names: list[str]) -> None:
+def _mention(folder: Path, others: list[Path]) -> None:
     """Say what is no part of a source, unless its name says so, as _SUCCESS does."""
-    if names := [name for name in names if not name.startswith("_")]:
+    if names := [file.name for file in others if not file.name.startswith("_")]:
         note(f"left out, as no part of {folder}: {listed(names)}")
 
-
-# --- a folder of texts -------------------------------------------------------------------------
 
 # Old newsgroup articles have a few characters of control; a picture or a program has many.
 CONTROLS = re.compile(r"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f-\x9f]")

@@ -5,17 +5,14 @@ row, exactly what its file holds; what cannot be read exactly is an error that n
 line and the way out.
 """
 
-import codecs
 import contextlib
 import csv
-import errno
 import gzip
 import io
 import json
 import re
 import shutil
 import tempfile
-import zlib
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,9 +22,9 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import BinaryIO, TextIO
 
+from pressbox.decoding import LONGEST_LINE, damaged, encoding_of, kind_of, readable
 from pressbox.errors import PressboxError, UsageError
 
-LONGEST_LINE = 4 << 20  # characters
 # What is read at a time.
 BLOCK_ROWS, BLOCK_BYTES = 1024, 1 << 20
 # What a line names before it only says that there are more.
@@ -106,113 +103,12 @@ def layout(arguments: Namespace) -> Layout:
     return Layout(**{name: getattr(arguments, name) for name in DEFAULTS})
 
 
-# --- bytes, compressed and encoded -------------------------------------------------------------
-
-# What a file begins with that is no text, whatever its name says.
-POINTERS = {
-    b"version https://git-lfs.github.com/spec/": "a Git LFS pointer; git lfs pull",
-    b"/annex/objects/": "a git-annex pointer; git annex get",
-    b"outs:\n- md5: ": "a DVC pointer; dvc pull",
-}
-SIGNATURES = {
-    b"\x89PNG\r\n\x1a\n": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"GIF87a": "a GIF picture",
-    b"GIF89a": "a GIF picture",
-    b"%PDF-": "a PDF",
-    b"PK\x03\x04": "a ZIP archive or an Office document",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office document",
-    b"\x1f\x8b": "compressed with gzip",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd",
-    b"BZh91AY&SY": "compressed with bzip2",
-    b"\xfd7zXZ\0": "compressed with xz",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!\x1a\x07": "a RAR archive",
-    b"PAR1\x15": "a Parquet file",
-    b"ARROW1\0\0": "an Arrow file",
-    b"SQLite format 3\0": "a SQLite database",
-    b"OggS\0": "an Ogg recording",
-    b"\x7fELF": "a program",
-}
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's does
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
-
-def encoding_of(head: bytes, given: str = "") -> str:
-    """The encoding that a byte order mark tells, else the given one, else UTF-8."""
-    marked = (name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark))
-    return next(marked, given or "utf-8")
-
-
-def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
-    return error.object[error.start : error.end].decode("latin-1"), error.end
-
-
-codecs.register_error("pressbox.latin-1", _as_latin_1)
-
-
-def decoder(stream: io.BufferedReader, given: str = "") -> codecs.IncrementalDecoder:
-    """What decodes texts of the stream that want an answer, whatever is in them.
-
-    Bytes that are not UTF-8 are taken for Latin-1, as in a folder of texts; those that no given
-    encoding has are replaced.
-    """
-    encoding = encoding_of(stream.peek(4), given)
-    errors = "pressbox.latin-1" if encoding.startswith("utf-8") and not given else "replace"
-    return codecs.getincrementaldecoder(encoding)(errors)
-
-
-@contextlib.contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Say which file cannot be read, and why, in one line."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise PressboxError(
-                f"there is no room in {tempfile.gettempdir()} to unpack {path}",
-                "make some, or give it unpacked",
-            ) from error
-        if error.errno:
-            raise PressboxError(
-                f"{error.filename or path} cannot be read ({error.strerror})",
-                "check that it is there and its mode",
-            ) from error
-        # Of gzip and of Arrow: no system call failed.
-        raise _damaged(path, error) from error
-    except (EOFError, zlib.error) as error:
-        raise _damaged(path, error) from error
-    except UnicodeDecodeError as error:
-        raise PressboxError(
-            f"{path} is not {error.encoding.upper()}", "give its encoding, e.g. --encoding cp1252"
-        ) from error
-
-
-def _damaged(path: Path, reason: object) -> PressboxError:
-    return PressboxError(f"{path} is damaged ({reason})", "write or fetch it again")
-
-
-def kind_of(head: bytes, path: Path) -> str:
-    """What the bytes are, by their beginning; "" if it may be text, PressboxError for a pointer."""
-    for beginning, pointer in POINTERS.items():
-        if head.startswith(beginning):
-            what, remedy = pointer.split("; ")
-            raise PressboxError(f"{path} is {what}, not the file itself", f"fetch it: {remedy}")
-    return next((kind for start, kind in SIGNATURES.items() if head.startswith(start)), "")
-
-
 def _unzstd(file: BinaryIO) -> BinaryIO:
     import pyarrow
 
     return pyarrow.CompressedInputStream(file, "zstd")
 
 
-NOTHING: Mapping = MappingProxyType({})
 COMPRESSIONS: dict[str, Callable[[BinaryIO], BinaryIO]] = {".gz": gzip.open, ".zst": _unzstd}
 EXPECTED = {
     ".gz": "compressed with gzip",
@@ -237,6 +133,10 @@ def is_table(name: str) -> bool:
     return suffixes(name)[0] in READERS
 
 
+# No column is given.
+NOTHING: Mapping = MappingProxyType({})
+
+
 def table(path: Path, layout: Layout, given: Mapping[str, str | None] = NOTHING) -> Iterator[Found]:
     """The rows of a table. given: columns in which each row has the same, named by a folder."""
     suffix, compression = suffixes(path.name)
@@ -256,8 +156,7 @@ def table(path: Path, layout: Layout, given: Mapping[str, str | None] = NOTHING)
             yield (place, *values, label) if labelled else (place, *values)
 
 
-# --- formats: each gives, for each row, its place and the values of the columns that are wanted --
-
+# For each row, its place and the values of the columns that are wanted.
 Cells = Iterator[tuple[str, Iterable]]
 
 
@@ -441,9 +340,9 @@ def _parquet(stream: io.BufferedReader, path: Path, wanted: list[str], layout: L
                 raise
             if UNSUPPORTED.search(str(error)):
                 raise _unsupported(path, error) from error
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         if number != parquet.metadata.num_rows:
-            raise _damaged(path, f"{number} rows, where {parquet.metadata.num_rows} are announced")
+            raise damaged(path, f"{number} rows, where {parquet.metadata.num_rows} are announced")
 
 
 # Of Arrow, as it writes their names; integers are for the corpus to judge.

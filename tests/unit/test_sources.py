@@ -212,6 +212,19 @@ def test_a_file_beside_the_labels_is_said_to_be_left_out(folder, capsys):
     assert f"left out, as no part of {folder}: README.md" in capsys.readouterr().err
 
 
+def test_what_is_no_part_is_said_wherever_it_lies(tmp_path, capsys):
+    texts(tmp_path / "texts" / "train")
+    texts(tmp_path / "texts" / "test", ROWS[:2])
+    write_parquet(tmp_path / "parts" / "label=judo" / "0.parquet", ROWS, ["text"])
+    for place in ("texts/train", "texts", "parts/label=judo", "parts"):
+        (tmp_path / place / "README.md").write_text("about this folder")
+    rows_of(tmp_path / "texts"), rows_of(tmp_path / "parts")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4
+    for place in ("texts/train", "texts", "parts/label=judo", "parts"):
+        assert f"left out, as no part of {tmp_path / place}: README.md" in said
+
+
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl.gz", "part-0.snappy.parquet"])
 def test_a_table_among_the_texts_is_refused(name, folder):
     (folder / "judo" / name).write_bytes(b"text,label\n")
