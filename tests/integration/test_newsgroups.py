@@ -200,6 +200,14 @@ def test_an_odd_cache_is_one_line_that_says_to_fetch(name, home, earlier, untouc
     untouched()
 
 
+def test_a_place_that_cannot_be_used_is_one_line(home, earlier, untouched):
+    home.write_text("no folder")
+    done = python("train.py", str(earlier), "--data", "newsgroups")
+    assert_refused(done, 1, "Not a directory")
+    untouched()
+    assert_refused(python("-m", "pressbox", "fetch", "newsgroups"), 1, "could not be fetched")
+
+
 def test_without_a_network_fetching_is_one_line(home):
     nowhere = {"https_proxy": "http://127.0.0.1:9"}
     done = python("-m", "pressbox", "fetch", "newsgroups", env=nowhere)

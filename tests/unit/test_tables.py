@@ -493,6 +493,6 @@ def test_damage_ends_in_rows_or_in_one_line(name, tmp_path):
         except PressboxError as error:
             assert "; " in str(error)
         else:
-            assert len(rows) <= len(ROWS) + len(flips)
+            assert len(rows) <= 2 * len(ROWS)
 
     check()
