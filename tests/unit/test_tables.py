@@ -9,6 +9,7 @@ import tempfile
 import pandas
 import pyarrow
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -187,6 +188,16 @@ PARQUETS = {
 def test_a_parquet_gives_its_rows_to_the_letter(name, tmp_path):
     path = tmp_path / "rows.parquet"
     PARQUETS[name](path)
+    assert read(path) == ROWS
+
+
+# By programs that are not in this environment: DuckDB 2.0.1, Polars 2.1.0, fastparquet 2026.9.0,
+# sqlite3 3.40.1, jq 1.6, zstd 1.5.
+WRITTEN = sorted(ROOT.glob("tests/data/[!.]*"))
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_what_other_programs_wrote_gives_its_rows_to_the_letter(path):
     assert read(path) == ROWS
 
 
