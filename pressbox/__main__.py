@@ -211,7 +211,7 @@ def _decoded(stream: BinaryIO, encoding: str) -> Iterator[list[str]]:
             yield [line.removesuffix("\r") for line in lines]
             number += len(lines)
     if rest := rest + decoder.decode(b"", final=True):
-        yield [rest]
+        yield [rest.removesuffix("\r")]
 
 
 def compare(arguments) -> None:

@@ -197,6 +197,9 @@ def test_lines_are_decoded_to_the_letter():
     assert lines("Ä\né".encode("latin-1")) == ["Ä", "é"]
     assert lines("š".encode("cp1250"), "cp1250") == ["š"]
     assert lines(b"\x81", "cp1252") == ["\ufffd"]
+    assert lines(b"a\r\nb\r") == ["a", "b"]
+    assert lines("東".encode()[:2]) == ["æ\x9d"]
+    assert lines(b"") == []
 
 
 def test_an_unknown_encoding_is_wrong_usage(earlier):
