@@ -75,7 +75,10 @@ dev_container_is_no_door() {
 choose_door "$door"
 wrong=0 status=0
 if [ "$DOOR" != inside ]; then
-	[ -z "$accept" ] || let_write_at "$ROOT/.devcontainer" Dockerfile devcontainer.json environment.lock tools.in tools.txt
+	if [ -n "$accept" ]; then
+		mapfile -d '' -t files < <(find "$ROOT/.devcontainer/" -maxdepth 1 -type f -print0)
+		let_write_at "$ROOT/.devcontainer" "${files[@]##*/}"
+	fi
 	outside
 fi
 enter "$bootstrap" "$PYTHON" -m pressbox doctor "${arguments[@]}" || status=$?
