@@ -193,7 +193,7 @@ def _csv(
     line = 1
     try:
         header = next(filter(None, reader), [])
-        if len(header) < 2 and len(wanted) == 2:
+        if len(header) < 2 and len(wanted) == 2 and not {*header} & {*wanted}:
             raise PressboxError(
                 f"{path} has no {wanted[0]} and no {wanted[1]}, as its first line is one field:"
                 f" {_shortened(header)}",

@@ -293,6 +293,8 @@ def test_the_delimiter_can_be_given(tmp_path):
         path, "has no text and no label, as its first line is one field"
     )
     assert read(path, Layout(delimiter=";")) == ROWS
+    path.write_text("text\na ball\n")
+    assert_refused(path, "has no label, but: 'text'")
     path.write_text(as_csv(ROWS, delimiter="\t"))
     assert read(path, Layout(delimiter="\t")) == ROWS
 
