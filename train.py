@@ -4,19 +4,20 @@ import argparse
 import os
 from pathlib import Path
 
-from pressbox import signing, tables
+from pressbox.data import tables
 from pressbox.errors import Parser, note, reporting
+from pressbox.trust import signing_key
 
 
 def train(arguments: argparse.Namespace) -> None:
     """Train on the source and leave a sealed model at the path."""
     # scikit-learn takes a second to import: not before the command line is known to be right.
-    from pressbox import publishing
-    from pressbox.corpus import load_corpus
+    from pressbox.data.corpus import load_corpus
+    from pressbox.runs import publishing
 
     edition = publishing.begin(
         arguments.model_path,
-        signing.signing_key(arguments),
+        signing_key.signing_key(arguments),
         release=arguments.release,
         allow_drift=arguments.allow_drift,
         replace_newer=arguments.replace_newer,
@@ -29,7 +30,7 @@ def train(arguments: argparse.Namespace) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    from pressbox.training import fit
+    from pressbox.learning.training import fit
 
     # This is the part to edit; docs/model.md says how it was chosen. The fit is brought to its
     # optimum whatever the solver and its tolerance.
@@ -73,9 +74,9 @@ def main() -> None:
         action="store_true",
         help="even in an environment that is not as it was built; the model says so for ever",
     )
-    signing.add_arguments(parser)
+    signing_key.add_arguments(parser)
     arguments = parser.parse_args()
-    signing.leave_environment(hand_over=True)
+    signing_key.leave_environment(hand_over=True)
     with reporting():
         train(arguments)
         # A door of the scripts prints the model's path on the host.

@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # What users import, and where it lives; scikit-learn is only loaded by whoever needs it.
 _HOME = {
     "SportClassifier": "classifier",
-    "begin": "publishing",
-    "evaluate": "evaluation",
-    "fit": "training",
-    "load_corpus": "corpus",
-    "open_model": "tarball",
-    "seal": "tarball",
+    "begin": "runs.publishing",
+    "evaluate": "learning.evaluation",
+    "fit": "learning.training",
+    "load_corpus": "data.corpus",
+    "open_model": "sealing.tarball",
+    "seal": "sealing.tarball",
 }
 __all__ = sorted(_HOME)
 

@@ -8,14 +8,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from pressbox import ROOT, decoding, signing, tables
+from pressbox import ROOT
+from pressbox.data import decoding, tables
 from pressbox.errors import NotTrusted, Parser, PressboxError, UsageError, note, reporting, visible
+from pressbox.trust import signing_key
 
 CHUNK = 1 << 18  # bytes
 
 
 def main(argv: list[str] | None = None) -> None:
-    signing.leave_environment()
+    signing_key.leave_environment()
     parser = Parser(prog="pressbox", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (verify, show, predict):
@@ -122,23 +124,23 @@ def _moment(text: str) -> datetime:
 
 
 def _policy(arguments):
-    from pressbox.signers import FINGERPRINT
-    from pressbox.tarball import Policy
+    from pressbox.sealing.tarball import Policy
+    from pressbox.trust.signers import FINGERPRINT
 
     for signer in arguments.signer:
         if not FINGERPRINT.fullmatch(signer):
             raise UsageError(f"{signer!r} is no fingerprint", "give 40 digits, A to F in capitals")
     environments = None
     if arguments.release:
-        from pressbox import accepted
+        from pressbox.environment import lock
 
-        environments = tuple(accepted.digests(accepted.read(arguments.accepted)))
+        environments = tuple(lock.digests(lock.read(arguments.accepted)))
     return Policy(arguments.name, arguments.not_before, tuple(arguments.signer), environments)
 
 
 def verify(arguments) -> None:
     """Say who signed a model, and whether every byte of it holds."""
-    from pressbox.tarball import describe
+    from pressbox.sealing.tarball import describe
 
     try:
         facts = describe(arguments.model, arguments.trusted, _policy(arguments))
@@ -151,11 +153,11 @@ def verify(arguments) -> None:
 
 def show(arguments) -> None:
     """Say what a model is, how good, and what it was made of."""
-    from pressbox.tarball import verify
+    from pressbox.sealing.tarball import verify
 
     model = verify(arguments.model, arguments.trusted, _policy(arguments))
     if arguments.html:
-        from pressbox.publishing import write_page
+        from pressbox.runs.publishing import write_page
 
         write_page(model, arguments.html)
     elif arguments.statement:
@@ -166,7 +168,7 @@ def show(arguments) -> None:
 
 def predict(arguments) -> None:
     """Say which sport texts are about: arguments, or the lines of a file or of standard input."""
-    from pressbox.tarball import open_model
+    from pressbox.sealing.tarball import open_model
 
     if arguments.texts and arguments.file:
         raise UsageError("there are texts and a file", "give one of the two")
@@ -216,8 +218,8 @@ def _decoded(stream: BinaryIO, encoding: str) -> Iterator[list[str]]:
 
 def compare(arguments) -> None:
     """Say how two models differ, in words; exit 1 if their numbers do."""
-    from pressbox import comparison
-    from pressbox.tarball import verify
+    from pressbox.runs import comparison
+    from pressbox.sealing.tarball import verify
 
     one, other = (verify(path, arguments.trusted) for path in (arguments.before, arguments.after))
     digest = other.facts["model_digest"]
@@ -227,7 +229,7 @@ def compare(arguments) -> None:
 
 def replay(arguments) -> None:
     """Train a model again from what it says it was made of; exit 1 unless it is the same."""
-    from pressbox.replay import replay
+    from pressbox.runs.replay import replay
 
     given = {"source": arguments.data, "test": arguments.test}
     sources = {purpose: path for purpose, path in given.items() if path}
@@ -251,7 +253,7 @@ def _print_differences(identical: bool, digest: str, differences: dict, as_json:
 
 def fetch(arguments) -> None:
     """Download a source that is trained on by its name, and check it; once, with a network."""
-    from pressbox import newsgroups
+    from pressbox.data import newsgroups
 
     note("fetched" if newsgroups.fetch() else "it was fetched before")
     print(newsgroups.kept())
@@ -259,11 +261,11 @@ def fetch(arguments) -> None:
 
 def doctor(arguments) -> None:
     """Say what is wrong here, and what mends it; exit 4 for drift."""
-    from pressbox import accepted, environment
-    from pressbox.doctor import examine
+    from pressbox.environment import drift, lock
+    from pressbox.runs.doctor import examine
 
     if arguments.accept:
-        changes = accepted.accept(environment.current(deep=True), datetime.now(UTC).date())
+        changes = lock.accept(drift.current(deep=True), datetime.now(UTC).date())
         for change in changes:
             note(f"accepted: {change}")
         note("commit .devcontainer/environment.lock" if changes else "it was accepted before")
@@ -339,7 +341,7 @@ def _key_commands(commands) -> None:
 
 def keys_new(arguments) -> None:
     """Make a signing key (ed25519), and say what to put where."""
-    from pressbox.signers import new_key
+    from pressbox.trust.signers import new_key
 
     made = new_key(arguments.user_id, arguments.out, arguments.days)
     folder = arguments.shown_as or arguments.out
@@ -358,7 +360,7 @@ def keys_new(arguments) -> None:
 
 def keys_list(arguments) -> None:
     """Say who is trusted, and until when; exit 1 if one of the keys has expired."""
-    from pressbox.signers import standing
+    from pressbox.trust.signers import standing
 
     expired = False
     for state in standing():
@@ -373,7 +375,7 @@ def keys_list(arguments) -> None:
 
 def keys_trust(arguments) -> None:
     """Trust whoever holds the secret half of a public key."""
-    from pressbox.signers import trust
+    from pressbox.trust.signers import trust
 
     key = trust(arguments.file)
     print(f"{key.fingerprint}\t{visible(key.user_id)}")
@@ -381,14 +383,14 @@ def keys_trust(arguments) -> None:
 
 def keys_revoke(arguments) -> None:
     """Trust somebody no longer: all their models are refused, old ones too."""
-    from pressbox.signers import revoke
+    from pressbox.trust.signers import revoke
 
     revoke(arguments.fingerprint)
 
 
 def keys_rotate(arguments) -> None:
     """Trust a new key, and its predecessor only until a date."""
-    from pressbox.signers import rotate
+    from pressbox.trust.signers import rotate
 
     key = rotate(arguments.file, arguments.old, arguments.until)
     print(f"{key.fingerprint}\t{visible(key.user_id)}")

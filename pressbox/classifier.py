@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from pressbox import npy
-from pressbox.archive import payload_digest
-from pressbox.special import special_k
+from pressbox import payload
+from pressbox.sealing.container import payload_digest
+from pressbox.special_k import special_k
 
 REGISTRY = special_k.REGISTRY
 ModelValidationError = special_k.exceptions.ModelValidationError
@@ -60,11 +60,11 @@ class NpyIO(special_k.serializers.base.BaseIO):
 
     @staticmethod
     def _serialize_to_stream(item, stream):
-        stream.write(npy.written(item))
+        stream.write(payload.written(item))
 
     @staticmethod
     def _deserialize_from_stream(stream):
-        return np.array(npy.read(stream.read()))
+        return np.array(payload.read(stream.read()))
 
 
 if "npy" not in REGISTRY.available_serializers:

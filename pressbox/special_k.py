@@ -9,8 +9,8 @@ import sys
 import types
 from collections.abc import Iterator
 
-from pressbox import passport
-from pressbox.keys import gpgme
+from pressbox.environment import passport
+from pressbox.trust.gnupg import gpgme
 
 PIP = "pip._internal.operations"
 # It logs each error that it raises, with a traceback; without a handler Python would print that.

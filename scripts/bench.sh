@@ -96,7 +96,7 @@ measure "python -m pressbox verify" "$runs" within python -m pressbox verify mod
 measure "python -m pressbox predict" "$runs" within python -m pressbox predict models/bench.tar.gz "a text"
 row "predict 10,000 lines" "$(within python -c "
 import itertools, subprocess, sys, time
-from pressbox.corpus import load_corpus
+from pressbox.data.corpus import load_corpus
 texts = itertools.cycle(' '.join(text.split()) for text, _ in load_corpus().train)
 lines = '\\n'.join(itertools.islice(texts, 10_000)).encode()
 start = time.perf_counter()
@@ -109,9 +109,9 @@ measure "import pressbox" "$runs" within python -c 'import pressbox'
 timed() {
 	within python -c "
 import time
-from pressbox import environment
+from pressbox.environment import drift
 start = time.perf_counter()
-environment.current(deep=$1)
+drift.current(deep=$1)
 print(time.perf_counter() - start)"
 }
 row "check of the passport" "$(for ((run = 0; run < runs; run++)); do timed False; done | median)" s

@@ -25,9 +25,13 @@ with warnings.catch_warnings():
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from pressbox import code, environment, keys, provenance, signing, tarball, training
-from pressbox.corpus import load_corpus
-from pressbox.evaluation import evaluate
+from pressbox.data.corpus import load_corpus
+from pressbox.environment import drift
+from pressbox.learning import training
+from pressbox.learning.evaluation import evaluate
+from pressbox.provenance import code, statement
+from pressbox.sealing import tarball
+from pressbox.trust import gnupg, signing_key
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = "PRESSBOX_REAL_DATA"
@@ -144,7 +148,7 @@ def model(fitted, corpus):
 
 @functools.cache
 def surroundings():
-    return environment.current()
+    return drift.current()
 
 
 def stated(name, digest, corpus, metrics=(), here=None, **parameters):
@@ -152,14 +156,14 @@ def stated(name, digest, corpus, metrics=(), here=None, **parameters):
     chosen = {"release": False, "allow_drift": False, **parameters}
     byproducts = {"metrics": dict(metrics)}
     here, now = here or surroundings(), datetime.now(UTC)
-    return provenance.statement(name, digest, corpus, code.current(), here, chosen, byproducts, now)
+    return statement.statement(name, digest, corpus, code.current(), here, chosen, byproducts, now)
 
 
 @pytest.fixture(scope="session")
 def sealed(model, tmp_path_factory):
     """The bytes of the small model, sealed with the demo key."""
     path = tmp_path_factory.mktemp("sealed") / "small.tar.gz"
-    tarball.seal(model, path, signing.demo_key())
+    tarball.seal(model, path, signing_key.demo_key())
     return path.read_bytes()
 
 
@@ -218,7 +222,7 @@ def in_memory():
 
 @dataclass(frozen=True)
 class ThrowAwayKey:
-    signing: keys.SigningKey
+    signing: gnupg.SigningKey
     public: bytes
     fingerprint: str
 
@@ -239,7 +243,7 @@ def make_key(passphrase):
             if line.startswith("fpr:")
         ]
         subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
-    return ThrowAwayKey(keys.SigningKey(secret, passphrase), public, fingerprint)
+    return ThrowAwayKey(gnupg.SigningKey(secret, passphrase), public, fingerprint)
 
 
 @pytest.fixture(scope="session")

@@ -33,13 +33,14 @@ from conftest import stated
 from special_k import REGISTRY
 from special_k.model_metadata import metadata_format_v3
 
-from pressbox import archive, signing, tarball
-from pressbox.archive import SIGNED, VERSION
 from pressbox.classifier import SportClassifier
-from pressbox.corpus import Corpus
+from pressbox.data.corpus import Corpus
 from pressbox.errors import NotTrusted
-from pressbox.keys import GNUPG, SigningKey
-from pressbox.signers import DEMO
+from pressbox.sealing import container, tarball
+from pressbox.sealing.container import SIGNED, VERSION
+from pressbox.trust import signing_key
+from pressbox.trust.gnupg import GNUPG, SigningKey
+from pressbox.trust.signers import DEMO
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = "model_" + "0123456789abcdef" * 2
@@ -116,7 +117,7 @@ class Ring:
 @functools.cache
 def demo_ring():
     """The ring of somebody who is trusted: the demo key's."""
-    key = signing.demo_key()
+    key = signing_key.demo_key()
     ring = Ring()
     ring.gpg("--import", stdin=key.armoured, passphrase=key.passphrase)
     ring.gpg = functools.partial(ring.gpg, passphrase=key.passphrase)
@@ -151,7 +152,7 @@ def sealed_by(key, model=None, trusted=GNUPG):
 
 @functools.cache
 def genuine(name="tiny", weight=1.0):
-    return sealed_by(signing.demo_key(), tiny(name, weight))
+    return sealed_by(signing_key.demo_key(), tiny(name, weight))
 
 
 # Archives
@@ -250,7 +251,7 @@ def resealed(attributes):
     left_out = (tarball.STATEMENT, tarball.NAKED, SIGNED, VERSION)
     payload = {name: content for name, content in parts.items() if name not in left_out}
     statement = json.loads(parts[tarball.STATEMENT])
-    statement["subject"][0]["digest"]["sha256"] = archive.payload_digest(payload)[7:]
+    statement["subject"][0]["digest"]["sha256"] = container.payload_digest(payload)[7:]
     return forged({**attributes, tarball.STATEMENT: json.dumps(statement).encode()})
 
 
@@ -262,7 +263,7 @@ def armoured(packet, crc=True):
     """The signature block that GnuPG writes for the packet."""
     lines = base64.encodebytes(packet).replace(b"\n", b"")
     body = b"".join(lines[i : i + 64] + b"\n" for i in range(0, len(lines), 64))
-    check = b"=" + base64.b64encode(archive._crc24(packet)) + b"\n" if crc else b""
+    check = b"=" + base64.b64encode(container._crc24(packet)) + b"\n" if crc else b""
     return b"-----BEGIN PGP SIGNATURE-----\n\n" + body + check + b"-----END PGP SIGNATURE-----\n"
 
 
@@ -319,8 +320,8 @@ def opens(content, trusted=GNUPG, policy=ANY):
 APART = """
 import resource, sys, time
 from pathlib import Path
-from pressbox import tarball, keys
 from pressbox.errors import PressboxError
+from pressbox.sealing import tarball
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + ({mebibytes} << 20),) * 2)
 start, busy = time.monotonic(), time.process_time()
@@ -355,11 +356,11 @@ def fuzz(parse, content):
 
 @functools.cache
 def _survey_of_genuine():
-    return archive.survey(genuine()), memoryview(inflate(genuine()))
+    return container.survey(genuine()), memoryview(inflate(genuine()))
 
 
 def _metadata(line):
-    archive.check_integrity(archive.parse_metadata(line), *_survey_of_genuine())
+    container.check_integrity(container.parse_metadata(line), *_survey_of_genuine())
 
 
 @functools.cache
@@ -376,13 +377,13 @@ def _statement(content):
 
 
 FUZZED = {
-    "gzip": (archive.survey, genuine),
-    "tar": (lambda tar: archive.survey(gzipped(tar)), lambda: inflate(genuine())),
-    "clear-signed": (archive.signed_line, lambda: members(genuine())[SIGNED]),
+    "gzip": (container.survey, genuine),
+    "tar": (lambda tar: container.survey(gzipped(tar)), lambda: inflate(genuine())),
+    "clear-signed": (container.signed_line, lambda: members(genuine())[SIGNED]),
     "metadata": (_metadata, lambda: signed_line(members(genuine()))),
     "pickle": (
         lambda content: tarball._demand_class(
-            archive.check_pickle(memoryview(content), set(SportClassifier.stored()))
+            container.check_pickle(memoryview(content), set(SportClassifier.stored()))
         ),
         lambda: members(genuine())[tarball.NAKED],
     ),

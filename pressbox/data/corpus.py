@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pressbox.data.sources import NAMED_SOURCES, read
+from pressbox.data.tables import Found, Layout, listed
 from pressbox.errors import PressboxError, note
-from pressbox.sources import NAMED_SOURCES, read
-from pressbox.tables import Found, Layout, listed
 
 # One row in so many is held out of a source that has no test part of its own.
 HELD_OUT = 5

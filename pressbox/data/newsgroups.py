@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pressbox import ROOT
+from pressbox.atomic import beside
 from pressbox.errors import PressboxError
-from pressbox.files import beside
 
 CATEGORIES = ("rec.sport.baseball", "rec.sport.hockey")
 FETCH = "python -m pressbox fetch newsgroups"

@@ -12,9 +12,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pressbox import ROOT
-from pressbox.decoding import encoding_of, kind_of, readable
-from pressbox.errors import PressboxError, UsageError, note
-from pressbox.tables import (
+from pressbox.data.decoding import encoding_of, kind_of, readable
+from pressbox.data.tables import (
     A_TABLE,
     NOTHING,
     Found,
@@ -25,6 +24,7 @@ from pressbox.tables import (
     suffixes,
     table,
 )
+from pressbox.errors import PressboxError, UsageError, note
 
 EMBEDDED = ROOT / "corpus" / "newsroom.jsonl"
 NAMED_SOURCES = ("newsroom", "newsgroups")
@@ -39,7 +39,7 @@ def read(source: str, layout: Layout) -> tuple[Iterable[Found], Iterable[Found] 
     if source == "newsroom":
         return table(EMBEDDED, Layout()), None
     if source == "newsgroups":
-        from pressbox import newsgroups
+        from pressbox.data import newsgroups
 
         return newsgroups.rows("train"), newsgroups.rows("test")
     if not source:

@@ -22,7 +22,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import BinaryIO, TextIO
 
-from pressbox.decoding import LONGEST_LINE, damaged, encoding_of, kind_of, readable
+from pressbox.data.decoding import LONGEST_LINE, damaged, encoding_of, kind_of, readable
 from pressbox.errors import PressboxError, UsageError
 
 # What is read at a time.

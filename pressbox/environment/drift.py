@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pressbox import ROOT, passport
+from pressbox import ROOT
+from pressbox.environment import passport
+from pressbox.environment.passport import FILES, INPUTS, LOADED, PASSPORT, SEAL, STEERING
 from pressbox.errors import Drifted, UsageError
-from pressbox.passport import FILES, INPUTS, LOADED, PASSPORT, SEAL, STEERING
 
 UNKNOWN = "unknown"
 SHOWN = 3

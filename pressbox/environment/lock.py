@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from pressbox import ROOT, passport
-from pressbox.environment import UNKNOWN, Environment, differences, shortened
+from pressbox import ROOT
+from pressbox.atomic import beside
+from pressbox.environment import passport
+from pressbox.environment.drift import UNKNOWN, Environment, differences, shortened
 from pressbox.errors import Drifted, PressboxError
-from pressbox.files import beside
 
 LOCK = ROOT / ".devcontainer" / "environment.lock"
 VERSION = 2

@@ -5,7 +5,7 @@ Everything is rounded to four digits: it travels in the statement, and says the 
 
 import numpy as np
 
-from pressbox.corpus import Row
+from pressbox.data.corpus import Row
 
 DIGITS = 4
 BINS = 10

@@ -17,12 +17,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from pressbox import features, optimum
-from pressbox.calibration import Calibration, calibrate
 from pressbox.classifier import KEPT, LONGEST_NGRAM, SportClassifier
-from pressbox.corpus import Row
+from pressbox.data.corpus import Row
 from pressbox.errors import PressboxError, UsageError, note
-from pressbox.provenance import rows_digest
+from pressbox.learning import features, newton
+from pressbox.learning.calibration import Calibration, calibrate
+from pressbox.provenance.statement import rows_digest
 
 # Decimals that idf, coefficients and intercepts are rounded to (docs/decisions.md says why so few).
 DECIMALS = 4
@@ -68,7 +68,7 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
             f"the texts hold nothing to learn from ({error})", "check the source"
         ) from error
     _fit(estimator, matrix, labels)
-    nearness = optimum.polish(estimator, matrix, labels)
+    nearness = newton.polish(estimator, matrix, labels)
     # "not", because NaN is no less than anything.
     if not nearness.gradient < UNBEARABLE:
         raise PressboxError(
@@ -183,11 +183,11 @@ def rounded(numbers: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.round(numbers.astype(np.float64), DECIMALS) + 0.0)
 
 
-def _certificate(vectorizer, estimator, nearness: optimum.Nearness) -> dict:
+def _certificate(vectorizer, estimator, nearness: newton.Nearness) -> dict:
     numbers = np.concatenate([vectorizer.idf_, estimator.coef_.ravel(), estimator.intercept_])
     bounds = np.concatenate(
         [
-            optimum.SINGLE * optimum.EPSILON * abs(vectorizer.idf_),
+            newton.SINGLE * newton.EPSILON * abs(vectorizer.idf_),
             nearness.coefficients.ravel(),
             np.full(len(estimator.intercept_), nearness.intercepts),
         ]

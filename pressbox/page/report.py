@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pressbox import npy
+from pressbox import payload
 from pressbox.errors import SPACE, reading_model, visible
-from pressbox.provenance import resources
+from pressbox.provenance.statement import resources
 
-PARTS = Path(__file__).parent / "page"
+PARTS = Path(__file__).parent
 # Terms of each sport, and confusions that are named.
 WORDS, NAMED = 12, 4
 
@@ -47,7 +47,7 @@ def words_in(members: Mapping[str, memoryview]) -> dict:
     with reading_model("cannot be shown"):
         vocabulary = json.loads(bytes(members["vocabulary.json"]))
         labels = json.loads(bytes(members["parameters.json"]))["labels"]
-        coefficients = npy.read(bytes(members["coefficients.npy"]))
+        coefficients = payload.read(bytes(members["coefficients.npy"]))
         rows = 1 if len(labels) == 2 else len(labels)
         if coefficients.shape != (rows, len(vocabulary)) or not np.isfinite(coefficients).all():
             raise ValueError("its coefficients do not fit its vocabulary and labels")
@@ -200,11 +200,11 @@ def _confusions(evaluation: dict) -> list[tuple[str, str, int]]:
 
 
 def _pictures(evaluation: dict) -> dict:
-    from pressbox import pictures
+    from pressbox.page import charts
 
     return {
-        "confusion": pictures.confusion(evaluation["confusion"], evaluation["order"]),
-        "reliability": pictures.reliability(evaluation["reliability"]),
+        "confusion": charts.confusion(evaluation["confusion"], evaluation["order"]),
+        "reliability": charts.reliability(evaluation["reliability"]),
     }
 
 

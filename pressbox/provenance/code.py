@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pressbox import ROOT
-from pressbox.environment import ISOLATED, UNKNOWN
+from pressbox.environment.drift import ISOLATED, UNKNOWN
+from pressbox.environment.passport import digest
 from pressbox.errors import PressboxError
-from pressbox.passport import digest
 
 try:
     # In the image it reads all sources of the checkout, and remembers them; see the Dockerfile.

@@ -15,12 +15,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from pressbox import __version__, environment
-from pressbox.code import Code
-from pressbox.corpus import Corpus, Row
-from pressbox.environment import UNKNOWN, Environment
-from pressbox.passport import STEERING
-from pressbox.tables import DEFAULTS as READING
+from pressbox import __version__
+from pressbox.data.corpus import Corpus, Row
+from pressbox.data.tables import DEFAULTS as READING
+from pressbox.environment import drift
+from pressbox.environment.drift import UNKNOWN, Environment
+from pressbox.environment.passport import STEERING
+from pressbox.provenance.code import Code
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
@@ -119,7 +120,7 @@ def statement(
                     **parameters,
                 },
                 "internalParameters": {
-                    "door": environment.door(),
+                    "door": drift.door(),
                     "variables": {variable: os.environ.get(variable) for variable in STEERING},
                 },
                 "resolvedDependencies": _dependencies(corpus, code, here),

@@ -6,11 +6,12 @@ from collections import Counter
 
 import numpy as np
 
-from pressbox import environment, npy
-from pressbox.environment import UNKNOWN
+from pressbox import payload
+from pressbox.environment import drift
+from pressbox.environment.drift import UNKNOWN
 from pressbox.errors import reading_model
-from pressbox.provenance import ROW_BYTES, resources
-from pressbox.tarball import Verified
+from pressbox.provenance.statement import ROW_BYTES, resources
+from pressbox.sealing.tarball import Verified
 
 VOCABULARY = "vocabulary.json"
 NO_NUMBERS = {"statement.json", "parameters.json", "probes.json", "THEMODEL.pickle"}
@@ -53,7 +54,7 @@ def _environment(before: Verified, after: Verified) -> list[str]:
     if UNKNOWN in digests or (len(digests) > 1 and not all(passports)):
         found.append("not every model says what its environment was made of")
     elif len(digests) > 1:
-        found += environment.differences(*passports)
+        found += drift.differences(*passports)
     for which, model in (("the first", before), ("the second", after)):
         found += (f"drifted in {which}: {drift}" for drift in model.facts["drift"] or ())
     return found
@@ -150,7 +151,7 @@ def _numbers(before: Verified, after: Verified) -> list[str]:
 
 
 def _array(file: str, before: Verified, after: Verified, terms: list[str]) -> list[str]:
-    one, other = (npy.read(bytes(model.members[file])) for model in (before, after))
+    one, other = (payload.read(bytes(model.members[file])) for model in (before, after))
     name = file.removesuffix(".npy")
     if one.shape != other.shape:
         return [f"{name} has the shape {other.shape}, had {one.shape}"]

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pressbox import accepted, code, environment, signers
-from pressbox.environment import UNKNOWN, Environment
+from pressbox.environment import drift, lock
+from pressbox.environment.drift import UNKNOWN, Environment
 from pressbox.errors import Drifted, PressboxError
+from pressbox.provenance import code
+from pressbox.trust import signers
 
 REBUILD = "rebuild the container; on the host, scripts/train.sh takes a fresh one by itself"
 
@@ -23,7 +25,7 @@ class Finding:
 def examine(deep: bool = False) -> Iterator[Finding]:
     """Look at the environment (``deep``: each of its files), its lock, the code and the keys."""
     try:
-        here = environment.current(deep)
+        here = drift.current(deep)
     except Drifted as error:
         yield Finding("environment", str(error), REBUILD, Drifted.exit_status)
     else:
@@ -49,16 +51,16 @@ def _environment(here: Environment, deep: bool) -> Iterator[Finding]:
 
 def _accepted(here: Environment) -> Iterator[Finding]:
     try:
-        lock = accepted.read()
+        listed = lock.read()
     except PressboxError as error:
         yield Finding("accepted", *str(error).split("; ", 1), error.exit_status)
         return
-    if here.digest in accepted.digests(lock):
+    if here.digest in lock.digests(listed):
         yield Finding("accepted", "yes")
         return
     # Only a release demands it, so it is no fault.
     yield Finding("accepted", "no; a release needs it: scripts/doctor.sh --accept")
-    for change in accepted.since_latest(here.passport, lock):
+    for change in lock.since_latest(here.passport, listed):
         yield Finding("", change)
 
 

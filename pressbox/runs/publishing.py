@@ -11,15 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
-from pressbox import accepted, code, environment, provenance, signing, tarball
-from pressbox.code import Code
-from pressbox.corpus import Corpus
-from pressbox.environment import RELEASE_DOORS, UNKNOWN, Environment, shortened
+from pressbox.atomic import beside
+from pressbox.data.corpus import Corpus
+from pressbox.environment import drift, lock
+from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN, Environment, shortened
 from pressbox.errors import Drifted, NotTrusted, PressboxError, UsageError, note
-from pressbox.files import beside
-from pressbox.keys import SigningKey, gpgme
-from pressbox.provenance import resources
-from pressbox.tarball import SUFFIX, Verified
+from pressbox.provenance import code, statement
+from pressbox.provenance.code import Code
+from pressbox.provenance.statement import resources
+from pressbox.sealing import tarball
+from pressbox.sealing.tarball import SUFFIX, Verified
+from pressbox.trust import signing_key
+from pressbox.trust.gnupg import SigningKey, gpgme
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Edition:
             byproducts["certificate"] = certificate
         if self.replaced:
             byproducts["replaced"] = self.replaced
-        model.statement = provenance.statement(
+        model.statement = statement.statement(
             self.name,
             model.digest,
             data,
@@ -82,7 +85,7 @@ class Edition:
             path.unlink(missing_ok=True)
 
     def _evaluated(self, model, data: Corpus) -> tuple[dict, dict]:
-        from pressbox.evaluation import evaluate
+        from pressbox.learning.evaluation import evaluate
 
         metrics, details = evaluate(model, data.test)
         if not self.with_page:
@@ -97,14 +100,14 @@ class Edition:
         if self.here.passport:
             executed = code.executed()
             changes += code.unexplained(executed, self.code, self.here.files)
-            changes += environment.changes(self.here, executed)
+            changes += drift.changes(self.here, executed)
         return changes
 
 
 def _demand_rows(model, data: Corpus) -> None:
     # A class of one's own need not say what it was fitted on.
     fitted = getattr(model, "fitted", None)
-    if fitted and fitted != provenance.rows_digest(data.train):
+    if fitted and fitted != statement.rows_digest(data.train):
         raise PressboxError(
             f"the model was not fitted on the rows to train on of {data.source}",
             "publish it with the corpus whose train it was fitted on",
@@ -132,11 +135,11 @@ def begin(
     name = tarball.model_name(path)
     with _meanwhile(_import_training):
         replaced = _replaced(path, replace_newer)
-        key = key or signing.default_key(release)
-        here = environment.checked(allow_drift, deep=release)
+        key = key or signing_key.default_key(release)
+        here = drift.checked(allow_drift, deep=release)
         trains = code.current()
         if release:
-            accepted.demand(here)
+            lock.demand(here)
             _demand_release(trains)
     for difference in here.differences:
         note(f"drift: {difference}")
@@ -159,7 +162,7 @@ def _demand_release(trains: Code) -> None:
             "a release is trained from a commit, and the tree differs from it, or holds other code",
             "commit or remove what git status --ignored shows",
         )
-    if (door := environment.door()) not in RELEASE_DOORS:
+    if (door := drift.door()) not in RELEASE_DOORS:
         raise PressboxError(
             f"a release is trained in a fresh container, not through the door {door!r}",
             "on the host: scripts/train.sh --release --door docker",
@@ -186,13 +189,13 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 def _import_training() -> None:
     # It looks for GnuPG in copies of this process: while it is small, that is fast.
     gpgme()
-    import pressbox.training  # noqa: F401
+    import pressbox.learning.training  # noqa: F401
 
 
 def _import_pictures() -> None:
-    from pressbox import pictures
+    from pressbox.page import charts
 
-    pictures.prepare()
+    charts.prepare()
 
 
 def _replaced(path: Path, replace_newer: bool) -> dict | None:
@@ -223,7 +226,7 @@ def byproduct(model: Verified, name: str) -> dict | None:
 
 def _remembered(model: Verified) -> dict:
     """What the page of the next model says of this one."""
-    from pressbox import report
+    from pressbox.page import report
 
     return report.remembered(
         model.facts, byproduct(model, "evaluation"), report.words_in(model.members)
@@ -236,7 +239,7 @@ def page_path(path: Path) -> Path:
 
 def write_page(model: Verified, path: Path) -> None:
     """Write the page of a model: a view of what its tarball holds."""
-    from pressbox import report
+    from pressbox.page import report
 
     content = report.page(
         model.facts,

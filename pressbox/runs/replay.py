@@ -17,14 +17,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pressbox import ROOT, confinement, environment, keys, provenance, signers, tarball
-from pressbox.code import code_files
-from pressbox.comparison import annotations, compare
-from pressbox.corpus import NAMED_SOURCES
+from pressbox import ROOT
+from pressbox.data.corpus import NAMED_SOURCES
+from pressbox.data.tables import DEFAULTS as READING
+from pressbox.environment import drift
+from pressbox.environment.passport import STEERING, file_digest
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, note
-from pressbox.passport import STEERING, file_digest
-from pressbox.tables import DEFAULTS as READING
-from pressbox.tarball import Policy, Verified
+from pressbox.provenance import statement
+from pressbox.provenance.code import code_files
+from pressbox.runs import confinement
+from pressbox.runs.comparison import annotations, compare
+from pressbox.sealing import tarball
+from pressbox.sealing.tarball import Policy, Verified
+from pressbox.trust import gnupg, signers
 
 # What a copy of this tree needs besides its code, to train.
 NEEDED = ("corpus", "gnupg", "pressbox")
@@ -145,7 +150,7 @@ def _changed(recorded: dict[str, str]) -> str:
 
 
 def _copy_checkout(code: dict[str, str], tree: Path) -> None:
-    inputs = environment.current().inputs
+    inputs = drift.current().inputs
     compiled = shutil.ignore_patterns("__pycache__")
     for name in NEEDED:
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=compiled)
@@ -167,7 +172,7 @@ def _git(*arguments: str, stdin: bytes = b"") -> bytes | None:
 
 def _require_reviewed(commit: str) -> None:
     """PressboxError unless somebody here has taken the commit into a branch of theirs."""
-    known = provenance.COMMIT.fullmatch(commit)
+    known = statement.COMMIT.fullmatch(commit)
     if not known or _git("cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise PressboxError(
             f"commit {commit} is not in this repository",
@@ -218,13 +223,13 @@ def _trained(model: Verified, tree: Path, folder: Path, options: list[str]) -> V
         path.mkdir()
     new = signers.new_key("Replay <replay@pressbox.example>", key, 1)
     for path in (trusted, tree / "gnupg"):
-        shutil.copytree(keys.GNUPG, path, dirs_exist_ok=True)
+        shutil.copytree(gnupg.GNUPG, path, dirs_exist_ok=True)
         signers.trust(new.files["public key"], path)
     path = made / f"{model.facts['name']}.tar.gz"
     command = [sys.executable, "train.py", path, *options]
     command += ["--signing-key", new.files["secret key"]]
     command += ["--passphrase-file", new.files["passphrase"]]
-    if environment.current().differences:
+    if drift.current().differences:
         command.append("--allow-drift")
     readable = [tree, key, *(option for option in options if option.startswith("/"))]
     _run_confined(command, tree, readable, [made, temporary], temporary)
@@ -249,7 +254,7 @@ def _run_confined(command: list, tree: Path, readable: list, writable: list, hom
         "TMPDIR": str(home),
     }
     readable = [*map(str, readable), *filter(os.path.exists, (*READABLE, str(kept.resolve())))]
-    writable = [*map(str, writable), *filter(os.path.exists, (os.devnull, str(keys.MEMORY)))]
+    writable = [*map(str, writable), *filter(os.path.exists, (os.devnull, str(gnupg.MEMORY)))]
     confined = [sys.executable, "-I", confinement.__file__, *readable, "--", *writable, "--"]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(

@@ -17,27 +17,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pressbox import archive, keys
-from pressbox.environment import RELEASE_DOORS, UNKNOWN
-from pressbox.errors import (
-    NotTrusted,
-    PressboxError,
-    Reason,
-    UsageError,
-    checkpoint,
-    reading_model,
-)
-from pressbox.files import beside
-from pressbox.keys import GNUPG, SigningKey
-from pressbox.provenance import summary
-from pressbox.signers import DEMO, Signer, expiry, trusted_signers
+from pressbox import ROOT
+from pressbox.atomic import beside
+from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, checkpoint, reading_model
+from pressbox.provenance.statement import summary
+from pressbox.sealing import container
+from pressbox.trust import gnupg
+from pressbox.trust.gnupg import GNUPG, SigningKey
+from pressbox.trust.signers import DEMO, Signer, expiry, trusted_signers
 
 SUFFIX = ".tar.gz"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 STATEMENT, PARAMETERS, NAKED = "statement.json", "parameters.json", "THEMODEL.pickle"
 # The class of a model, unless it is one of those in OWN.
 BUILT_IN = ("pressbox.classifier", "SportClassifier")
-OWN = Path(__file__).parent / "own"
+OWN = ROOT / "pressbox" / "own"
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ def verify(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()) -> Veri
     Raises UsageError if there is no file, NotTrusted with its reason for anything that is not as
     it has to be.
     """
-    return _verified(archive.read_file(Path(path)), trusted, policy)
+    return _verified(container.read_file(Path(path)), trusted, policy)
 
 
 def open_model(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()):
@@ -91,17 +86,17 @@ def describe(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()) -> di
 
 
 def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
-    layout = archive.survey(content)
-    line = archive.signed_line(layout.signed)
+    layout = container.survey(content)
+    line = container.signed_line(layout.signed)
     signers = trusted_signers(trusted)
     armoured = {fingerprint: signer.armoured for fingerprint, signer in signers.items()}
-    signature = keys.verify(layout.signed, line, armoured)
+    signature = gnupg.verify(layout.signed, line, armoured)
     signer = signers[signature.key.fingerprint]
     if signer.retired:
         raise NotTrusted(Reason.EXPIRED, f"its signer retired on {signer.until}")
-    metadata = archive.parse_metadata(line)
-    tar = archive.contents(content, layout)
-    members = archive.check_integrity(metadata, layout, tar)
+    metadata = container.parse_metadata(line)
+    tar = container.contents(content, layout)
+    members = container.check_integrity(metadata, layout, tar)
     statement, told = _stated(members)
     # First of all who says so, and what of that is not their own word.
     proven = {
@@ -112,7 +107,7 @@ def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
     }
     facts = {"signer": proven, **told}
     _demand(policy, facts)
-    kind = archive.check_pickle(members[NAKED], set(metadata["attributes"]))
+    kind = container.check_pickle(members[NAKED], set(metadata["attributes"]))
     _demand_class(kind)
     return Verified(facts, statement, metadata, members, tar, signer, kind)
 
@@ -141,10 +136,10 @@ def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
     """The statement and what it says, once it speaks of this payload."""
     if STATEMENT not in members:
         raise NotTrusted(Reason.STATEMENT, "it has none")
-    statement = archive.parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
+    statement = container.parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
     if PARAMETERS not in members:
         raise NotTrusted(Reason.MODEL, "it has no labels")
-    parameters = archive.parse_json(bytes(members[PARAMETERS]), Reason.MODEL)
+    parameters = container.parse_json(bytes(members[PARAMETERS]), Reason.MODEL)
     labels = parameters.get("labels") if isinstance(parameters, dict) else None
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise NotTrusted(Reason.MODEL, "it has no labels")
@@ -157,7 +152,7 @@ def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
             Reason.STATEMENT, f"it is not one of Pressbox ({type(error).__name__}: {error})"
         ) from error
     payload = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
-    if archive.payload_digest(payload) != facts["model_digest"]:
+    if container.payload_digest(payload) != facts["model_digest"]:
         raise NotTrusted(Reason.STATEMENT, "it speaks of another model")
     return statement, facts
 
@@ -229,10 +224,10 @@ class _Memory(io.RawIOBase):
 
 
 def _loaded(verified: Verified):
-    from pressbox.special import special_k
+    from pressbox.special_k import special_k
 
     with (
-        keys.special_k_home(verified.signer.armoured, verified.signer.fingerprint) as home,
+        gnupg.special_k_home(verified.signer.armoured, verified.signer.fingerprint) as home,
         reading_model("does not load"),
     ):
         _demand_attributes(verified)
@@ -310,7 +305,7 @@ def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> Verified:
 
 def _reopened(file, trusted: Path) -> Verified:
     try:
-        return _verified(archive.read_open(file), trusted, Policy())
+        return _verified(container.read_open(file), trusted, Policy())
     except NotTrusted as refusal:
         # Of what was only just written, these two say how large it is, and nothing else.
         if refusal.reason in (Reason.FILE, Reason.COMPRESSION):
@@ -324,14 +319,14 @@ def _reopened(file, trusted: Path) -> Verified:
 def _signed(model, key: SigningKey) -> bytes:
     import gpg
 
-    from pressbox.special import special_k
+    from pressbox.special_k import special_k
 
     # special_k insists on answering for the passphrase itself (loopback), which an agent that was
     # forwarded here forbids: that one asks its owner.
     mode = gpg.constants.PINENTRY_MODE_LOOPBACK
     if key.agent:
         mode = gpg.constants.PINENTRY_MODE_DEFAULT
-    with keys.signing_home(key) as (home, fingerprint), _pinentry(mode):
+    with gnupg.signing_home(key) as (home, fingerprint), _pinentry(mode):
         try:
             # special_k empties the model it saves: it gets a copy. It refuses an empty passphrase:
             # a key that has none never asks for this one.

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 
 from pressbox import ROOT
+from pressbox.atomic import beside
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
-from pressbox.files import beside
-from pressbox.keys import (
+from pressbox.trust.gnupg import (
     GNUPG,
     KEY_PACKET,
     PACKETS,

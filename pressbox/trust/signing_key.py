@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
-from pressbox.keys import GNUPG, VARIABLES, SigningKey, describe_keys, program, signing_home
-from pressbox.signers import DEMO, find_signer, trusted_signers
+from pressbox.trust.gnupg import GNUPG, VARIABLES, SigningKey, describe_keys, program, signing_home
+from pressbox.trust.signers import DEMO, find_signer, trusted_signers
 
 KEY, PASSPHRASE = "PRESSBOX_SIGNING_KEY", "PRESSBOX_SIGNING_PASSPHRASE"
 DESCRIPTOR = "PRESSBOX_SIGNING_FD"

@@ -17,10 +17,11 @@ import numpy as np
 import special_k
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from pressbox import keys, signing, tarball
+from pressbox.sealing import tarball
+from pressbox.trust import gnupg, signing_key
 
 warnings.simplefilter("ignore")
-os.environ["SERIALIZATION_TRUSTED_KEYS_DIR"] = str(keys.GNUPG)
+os.environ["SERIALIZATION_TRUSTED_KEYS_DIR"] = str(gnupg.GNUPG)
 LABELS, TERMS = 128, 98_304  # float64: 96 MiB of coefficients
 
 
@@ -39,13 +40,13 @@ def median(runs, work):
 
 def save(model, path):
     """What special_k's users do."""
-    key = signing.demo_key()
-    with keys.signing_home(key) as (home, fingerprint):
+    key = signing_key.demo_key()
+    with gnupg.signing_home(key) as (home, fingerprint):
         special_k.save_model_to_tarball(copy.copy(model), path, home, fingerprint, key.passphrase)
 
 
 def compare(model, path, runs, kind):
-    row(f"seal, {kind}", median(runs, lambda: tarball.seal(model, path, signing.demo_key())))
+    row(f"seal, {kind}", median(runs, lambda: tarball.seal(model, path, signing_key.demo_key())))
     row(f"special_k's save, {kind}", median(runs, lambda: save(model, path.with_suffix(".sk"))))
     row(f"open, {kind}", median(runs, lambda: tarball.open_model(path)))
     row(f"special_k's load, {kind}", median(runs, lambda: special_k.load_model_from_tarball(path)))

@@ -122,7 +122,8 @@ def on_newsgroups(folder):
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    from pressbox import corpus, training
+    from pressbox.data import corpus
+    from pressbox.learning import training
 
     with tarfile.open(Path(os.environ["PRESSBOX_REAL_DATA"], "20news-bydate-sport.tar.xz")) as file:
         file.extractall(folder, filter="data")

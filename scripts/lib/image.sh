@@ -25,7 +25,7 @@ inputs_digest() {
 	(
 		cd "$ROOT"
 		cat .dockerignore .devcontainer/Dockerfile .devcontainer/pressbox_checkout.py .devcontainer/tools.txt \
-			pressbox/passport.py pyproject.toml poetry.lock \
+			pressbox/environment/passport.py pyproject.toml poetry.lock \
 			third_party/special_k/pyproject.toml third_party/special_k/*.py
 		if [ -n "$BASE_IMAGE" ]; then
 			"$ENGINE" image inspect --format '{{.Id}}' "$BASE_IMAGE" 2>/dev/null || printf '%s\n' "$BASE_IMAGE"

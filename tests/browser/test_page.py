@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from conftest import stated
 
-from pressbox import evaluation, provenance, report
-from pressbox.corpus import load_corpus
+from pressbox.data.corpus import load_corpus
+from pressbox.learning import evaluation
+from pressbox.page import report
 
 # Only the image with the browser holds them. Without them no test has run: pytest fails (5).
 webdriver = pytest.importorskip("selenium.webdriver", reason="run scripts/test.sh browser")
@@ -72,7 +73,7 @@ def given(fit):
     }
     facts = [
         {
-            **provenance.summary(statement),
+            **statement.summary(statement),
             "labels": model.labels,
             "signer": signer,
             "code": {"commit": "3dda74b" + 33 * "0", "dirty": True},

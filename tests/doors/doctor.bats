@@ -32,12 +32,12 @@ container() {
 accepted_before() {
 	"$ENGINE" run --rm --network none --user "$(id -u)" --volume "$CHECKOUT:/workspaces/pressbox" "$TAGGED" python -c "
 import datetime, pathlib
-from pressbox import accepted, environment, passport as passports
-passport = environment.current().passport
+from pressbox.environment import drift, lock, passport as passports
+passport = drift.current().passport
 $1
-accepted.LOCK.unlink(missing_ok=True)
+lock.LOCK.unlink(missing_ok=True)
 digest = passports.digest(passports.canonical(passport))
-accepted.accept(environment.Environment(passport, digest), datetime.date(2026, 1, 2))
+lock.accept(drift.Environment(passport, digest), datetime.date(2026, 1, 2))
 "
 }
 

@@ -15,13 +15,11 @@ import atheris
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
 
 with atheris.instrument_imports(
-    include=["json", "pickletools", "pressbox.archive", "pressbox.provenance"]
+    include=["json", "pickletools", "pressbox.sealing.container", "pressbox.provenance.statement"]
 ):
     import json  # noqa: F401
     import pickletools  # noqa: F401
 
-    import pressbox.archive
-    import pressbox.provenance  # noqa: F401
 
 from hostile import FUZZED, fuzz  # noqa: E402 - after what it uses was instrumented
 

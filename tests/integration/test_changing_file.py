@@ -8,8 +8,9 @@ import threading
 import pytest
 from hostile import genuine, nothing_is_unpickled
 
-from pressbox import keys, tarball
 from pressbox.errors import NotTrusted, UsageError
+from pressbox.sealing import tarball
+from pressbox.trust import gnupg
 
 OPENINGS = 250
 
@@ -59,14 +60,14 @@ def test_a_file_that_changes_during_its_opening_is_one_of_the_models_or_none(
     path = written(tmp_path, models[0])
     # GnuPG's answer takes far longer than reading; without it the two threads meet more often.
     answers = {}
-    verify = keys.verify
+    verify = gnupg.verify
 
     def remembered(signed, line, armoured):
         if signed not in answers:
             answers[signed] = verify(signed, line, armoured)
         return answers[signed]
 
-    monkeypatch.setattr(keys, "verify", remembered)
+    monkeypatch.setattr(gnupg, "verify", remembered)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     over = threading.Event()
@@ -106,12 +107,12 @@ def written(folder, content):
 
 def test_a_file_that_changes_after_it_was_read_is_opened_as_it_was(tmp_path, monkeypatch):
     path = written(tmp_path, genuine())
-    verify = keys.verify
+    verify = gnupg.verify
 
     def slow(*arguments):
         path.write_bytes(b"evil")
         return verify(*arguments)
 
-    monkeypatch.setattr(keys, "verify", slow)
+    monkeypatch.setattr(gnupg, "verify", slow)
     assert tarball.open_model(path).predict(["aa"]) == ["y"]
     assert path.read_bytes() == b"evil"

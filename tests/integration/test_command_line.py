@@ -12,8 +12,9 @@ import pytest
 from conftest import DEMO, ROOT, assert_refused, python
 from hostile import forged, resealed
 
-from pressbox import signing, tarball
 from pressbox.__main__ import _decoded, main
+from pressbox.sealing import tarball
+from pressbox.trust import signing_key
 
 LABELS = ["cricket", "golf", "tennis"]
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
@@ -87,7 +88,7 @@ def sealed_saying(evil, model, path):
     used["code"]["annotations"]["files"] = {evil: f"sha256:{'0' * 64}"}
     other.statement["predicate"]["runDetails"]["byproducts"][0]["annotations"][evil] = 1
     other.statement["subject"][0]["digest"]["sha256"] = other.digest[7:]
-    tarball.seal(other, path, signing.demo_key())
+    tarball.seal(other, path, signing_key.demo_key())
 
 
 @pytest.mark.parametrize(
@@ -262,7 +263,7 @@ def test_a_label_below_the_threshold_is_unsure(model, earlier, capsys):
     doubting.parameters = {**model.parameters, "threshold": 0.6}
     doubting.statement = copy.deepcopy(model.statement)
     doubting.statement["subject"][0]["digest"]["sha256"] = doubting.digest[7:]
-    tarball.seal(doubting, earlier, signing.demo_key())
+    tarball.seal(doubting, earlier, signing_key.demo_key())
     texts = ["wicket innings bowler crease stumps umpire", "nothing known"]
     main(["predict", str(earlier), *texts])
     sure, unsure = capsys.readouterr().out.splitlines()

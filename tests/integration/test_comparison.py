@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_refused, python, stated, surroundings
 
-from pressbox import comparison, corpus, signing, tarball, training
+from pressbox.data import corpus
+from pressbox.learning import training
+from pressbox.runs import comparison
+from pressbox.sealing import tarball
+from pressbox.trust import signing_key
 
 SUBJECTS = {"environment", "data", "code", "parameters", "numbers", "metrics"}
 
@@ -20,7 +24,7 @@ def verified(tmp_path_factory):
 
     def verified(model, name="small"):
         path = folder / f"{name}.tar.gz"
-        tarball.seal(model, path, signing.demo_key())
+        tarball.seal(model, path, signing_key.demo_key())
         return tarball.verify(path)
 
     return verified
@@ -114,9 +118,9 @@ def test_changed_code_is_named_by_file(model, verified):
     code["annotations"]["files"].update(
         {"train.py": f"sha256:{0:064}", "mine.py": f"sha256:{1:064}"}
     )
-    del code["annotations"]["files"]["pressbox/optimum.py"]
+    del code["annotations"]["files"]["pressbox/learning/newton.py"]
     assert differing(verified(one), verified(other))["code"][:3] == [
-        "pressbox/optimum.py is gone",
+        "pressbox/learning/newton.py is gone",
         "mine.py is new",
         "train.py was changed",
     ]

@@ -16,7 +16,7 @@ import pytest
 import special_k
 from conftest import ROOT, python
 
-from pressbox.passport import STEERING
+from pressbox.environment.passport import STEERING
 
 # SHA-256 of the sorted lines that the RECORD of special_k 0.1.1, as published, has for its code.
 UPSTREAM = "440f5766d5a16db14bc65c7304f5ad645ffa28afb3fe4e763dbf2725dd94170a"

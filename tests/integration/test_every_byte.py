@@ -24,12 +24,13 @@ from hostile import (
     unarmoured,
 )
 
-from pressbox import archive, keys, tarball
-from pressbox.archive import SIGNED, VERSION
 from pressbox.classifier import SportClassifier
 from pressbox.errors import NotTrusted
-from pressbox.keys import GNUPG
-from pressbox.tarball import NAKED
+from pressbox.sealing import container, tarball
+from pressbox.sealing.container import SIGNED, VERSION
+from pressbox.sealing.tarball import NAKED
+from pressbox.trust import gnupg
+from pressbox.trust.gnupg import GNUPG
 
 FLIPS = {"a bit": 0x01, "every bit": 0xFF}
 
@@ -38,13 +39,13 @@ FLIPS = {"a bit": 0x01, "every bit": 0xFF}
 def ask_once(monkeypatch):
     """Remember GnuPG's good verdicts, and the keys; what it refuses differs each time."""
     trusted = tarball.trusted_signers()
-    verify = keys.verify
+    verify = gnupg.verify
 
     @functools.cache
     def remembered(signed, line):
         return verify(signed, line, {name: key.armoured for name, key in trusted.items()})
 
-    monkeypatch.setattr(keys, "verify", lambda signed, line, armoured: remembered(signed, line))
+    monkeypatch.setattr(gnupg, "verify", lambda signed, line, armoured: remembered(signed, line))
     monkeypatch.setattr(tarball, "trusted_signers", lambda folder: trusted)
 
 
@@ -199,4 +200,4 @@ def test_the_folders_name_is_carried_by_no_signature_and_has_to_be_one():
     assert those_that_open((name, packed(parts, folder=name)) for name in names) == set(names[:1])
     mixed = tarred(parts).replace(FOLDER.encode(), b"model_" + b"0" * 32, 1)
     assert not is_trusted(gzipped(mixed))
-    assert signed_line(parts) == archive.signed_line(parts[SIGNED])
+    assert signed_line(parts) == container.signed_line(parts[SIGNED])

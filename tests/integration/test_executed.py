@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, assert_refused, python, surroundings, trust
 
-from pressbox import accepted, tarball
+from pressbox.environment import lock
 from pressbox.errors import NotTrusted
-from pressbox.provenance import resources
+from pressbox.provenance.statement import resources
+from pressbox.sealing import tarball
 
 GOLDEN = ROOT / "tests" / "golden" / "newsroom-0.1.0.tar.gz"
 BEFORE = "def train(arguments: argparse.Namespace) -> None:\n"
@@ -46,7 +47,12 @@ def shadow(folder, names, kind):
 
 @pytest.fixture(scope="module")
 def modules():
-    return imported("pressbox.publishing", "pressbox.training", "pressbox.report", "special_k")
+    return imported(
+        "pressbox.runs.publishing",
+        "pressbox.learning.training",
+        "pressbox.page.report",
+        "special_k",
+    )
 
 
 @pytest.mark.parametrize("kind", SHADOWS)
@@ -306,7 +312,7 @@ def releasing(checkout, stranger, table, tmp_path):
     trust(checkout / "gnupg", stranger)
     lock = checkout / ".devcontainer" / "environment.lock"
     lock.unlink()
-    accepted.accept(surroundings(), date(2026, 11, 26), lock)
+    lock.accept(surroundings(), date(2026, 11, 26), lock)
     (checkout / ".gitignore").write_text("__pycache__/\n")
     commit(checkout)
     (tmp_path / "key").write_bytes(stranger.signing.armoured)
@@ -321,9 +327,7 @@ def releasing(checkout, stranger, table, tmp_path):
 
 
 def verified(checkout, path):
-    environments = tuple(
-        accepted.digests(accepted.read(checkout / ".devcontainer/environment.lock"))
-    )
+    environments = tuple(lock.digests(lock.read(checkout / ".devcontainer/environment.lock")))
     return tarball.verify(path, checkout / "gnupg", tarball.Policy(environments=environments))
 
 

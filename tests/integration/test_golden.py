@@ -3,7 +3,7 @@
 import pytest
 from conftest import ROOT, python
 
-from pressbox import tarball
+from pressbox.sealing import tarball
 
 GOLDEN = {
     "newsroom-0.1.0": "sha256:eb9572c6e3bb2e9a2e703ea28a0739ca1462b55f970bb399ae160919f0804dc2",

@@ -21,8 +21,8 @@ import pytest
 from conftest import assert_refused, python, trust
 from hostile import PASSPHRASE, Ring, opens
 
-from pressbox import keys, signing
 from pressbox.errors import PressboxError
+from pressbox.trust import gnupg, signing_key
 
 SECONDS = 10
 # Says what a training could see of a key: its variables, those that /proc shows, those of a child,
@@ -64,8 +64,8 @@ def spied(checkout, stranger, table, tmp_path):
 @pytest.fixture
 def variables(stranger):
     return {
-        signing.KEY: stranger.signing.armoured.decode(),
-        signing.PASSPHRASE: stranger.signing.passphrase,
+        signing_key.KEY: stranger.signing.armoured.decode(),
+        signing_key.PASSPHRASE: stranger.signing.passphrase,
     }
 
 
@@ -93,7 +93,7 @@ def shows_the_key(seen):
     """In each of the three places, or in none."""
     [found] = {
         name in str(seen[place])
-        for name in (signing.KEY, signing.PASSPHRASE)
+        for name in (signing_key.KEY, signing_key.PASSPHRASE)
         for place in ("variables", "proc", "child")
     }
     return found
@@ -127,12 +127,12 @@ def test_before_that_the_same_spy_sees_it_everywhere(spied, variables):
 
 def test_a_key_on_a_descriptor_is_behind_none_once_the_training_begins(spied, handed_over):
     os.set_inheritable(handed_over, True)
-    env = {signing.DESCRIPTOR: str(handed_over)}
+    env = {signing_key.DESCRIPTOR: str(handed_over)}
     assert_nothing_of_the_key(spied(TRAINING, env=env, pass_fds=[handed_over]))
 
 
 def test_so_is_a_key_that_was_handed_over_and_is_not_used(spied, variables, files):
-    unused = {**variables, signing.PASSPHRASE: "unused"}
+    unused = {**variables, signing_key.PASSPHRASE: "unused"}
     assert_nothing_of_the_key(spied(TRAINING, *files, env=unused))
 
 
@@ -144,7 +144,7 @@ def test_a_command_that_signs_nothing_reads_no_key_and_runs_without_it(
     spy = textwrap.indent(textwrap.dedent(SPY), "    ")
     line = "    parser = Parser("
     script.write_text(script.read_text().replace(line, f"{spy}\n{line}", 1))
-    env = {"SPY": tmp_path / "seen", **variables, signing.DESCRIPTOR: str(handed_over)}
+    env = {"SPY": tmp_path / "seen", **variables, signing_key.DESCRIPTOR: str(handed_over)}
     command = ("-m", "pressbox", "keys", "list")
     done = python(*command, cwd=checkout, env=env, pass_fds=[handed_over])
     assert done.returncode == 0, done.stderr
@@ -159,9 +159,9 @@ def test_in_a_notebook_the_key_leaves_the_variables_and_signs_again(
     trust(checkout / "gnupg", stranger)
     code = """
         import os
-        from pressbox import signing
+        from pressbox.trust import signing_key
         for _ in range(2):
-            print(signing.default_key().passphrase, "PRESSBOX_SIGNING" in str(os.environ))
+            print(signing_key.default_key().passphrase, "PRESSBOX_SIGNING" in str(os.environ))
         try:
             open("/proc/self/environ")
         except PermissionError:
@@ -208,7 +208,7 @@ def test_kill_9_in_the_middle_of_a_signing_leaves_no_agent_and_no_home(stranger)
     process = os.fork()
     if not process:
         try:
-            with keys.signing_home(stranger.signing) as (home, _):
+            with gnupg.signing_home(stranger.signing) as (home, _):
                 os.write(writing, home.encode())
                 time.sleep(SECONDS)
         finally:
@@ -227,7 +227,7 @@ def test_kill_9_of_a_training_that_signs_leaves_no_agent_and_no_home(
     variables, stranger, checkout, table, tmp_path
 ):
     trust(checkout / "gnupg", stranger)
-    homes = partial(keys.MEMORY.glob, "pressbox-*/private-keys-v1.d/*.key")
+    homes = partial(gnupg.MEMORY.glob, "pressbox-*/private-keys-v1.d/*.key")
     assert not list(homes())
     training = subprocess.Popen(
         [sys.executable, "train.py", tmp_path / "a.tar.gz", "--data", table],
@@ -246,21 +246,21 @@ def test_kill_9_of_a_training_that_signs_leaves_no_agent_and_no_home(
 
 
 def test_a_signing_that_ends_leaves_no_agent_and_no_home(stranger):
-    with keys.signing_home(stranger.signing) as (home, _):
+    with gnupg.signing_home(stranger.signing) as (home, _):
         assert agents(home)
     assert not agents(home)
     assert not Path(home).exists()
 
 
 def test_without_any_place_for_a_home_that_is_one_error(stranger, monkeypatch):
-    monkeypatch.setattr(keys, "MEMORY", Path("/nowhere"))
-    with keys.signing_home(stranger.signing) as (home, _):
+    monkeypatch.setattr(gnupg, "MEMORY", Path("/nowhere"))
+    with gnupg.signing_home(stranger.signing) as (home, _):
         assert Path(home).parent == Path(tempfile.gettempdir())
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
     with (
         pytest.raises(PressboxError, match=r"no room.*TMPDIR"),
-        keys.signing_home(stranger.signing),
+        gnupg.signing_home(stranger.signing),
     ):
         pass
 
@@ -273,7 +273,7 @@ def owner(checkout, tmp_path):
     """Somebody who is trusted, whose key is in an agent of their own, behind a passphrase."""
     ring = Ring()
     holder = ring.holder(ring.new("owner"))
-    subprocess.run([keys.program("gpgconf"), "--homedir", ring.home, "--kill", "all"], check=True)
+    subprocess.run([gnupg.program("gpgconf"), "--homedir", ring.home, "--kill", "all"], check=True)
     trust(checkout / "gnupg", holder)
     yield ring, holder
     ring.close()
@@ -295,7 +295,7 @@ def with_agent(owner, checkout, table, tmp_path):
 
 def start_agent(ring, *configuration):
     Path(ring.home, "gpg-agent.conf").write_text("\n".join(configuration))
-    gpg_agent = [keys.program("gpg-agent"), "--homedir", ring.home, "--daemon"]
+    gpg_agent = [gnupg.program("gpg-agent"), "--homedir", ring.home, "--daemon"]
     subprocess.run(gpg_agent, check=True, capture_output=True)
 
 

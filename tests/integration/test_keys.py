@@ -32,9 +32,10 @@ from hostile import (
     tiny,
 )
 
-from pressbox import keys, signers, signing, tarball
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
-from pressbox.signers import NAMES, RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
+from pressbox.sealing import tarball
+from pressbox.trust import gnupg, signers, signing_key
+from pressbox.trust.signers import NAMES, RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
@@ -377,15 +378,15 @@ def test_no_program_on_path_is_asked_who_signed(
         assert done.returncode == status, done.stderr
     assert not asked(liar)
     # It would have been believed.
-    monkeypatch.setattr(keys, "PLACES", str(liar))
-    keys.program.cache_clear()
+    monkeypatch.setattr(gnupg, "PLACES", str(liar))
+    gnupg.program.cache_clear()
     assert tarball.describe(file, trusted)["signer"]["fingerprint"] == good.fingerprint
     assert asked(liar)
-    keys.program.cache_clear()
+    gnupg.program.cache_clear()
 
 
 def test_gpgme_finds_gnupg_where_we_do_and_logs_nothing(liar, tmp_path):
-    code = "from pressbox.keys import gpgme; print(gpgme().core.get_engine_info()[0].file_name)"
+    code = "from pressbox.trust.gnupg import gpgme; print(gpgme().core.get_engine_info()[0].file_name)"
     log = tmp_path / "log"
     env = {"PATH": f"{liar}:{os.environ['PATH']}", "GPGME_DEBUG": f"9:{log}"}
     assert python("-c", code, env=env).stdout == "/usr/bin/gpg\n"
@@ -422,7 +423,7 @@ def test_a_new_key_is_private_is_valid_for_a_year_and_signs_what_opens(new, fold
     made = new()
     assert {path.stat().st_mode & 0o777 for path in made.files.values()} == {0o600}
     secret, passphrase = (made.files[what] for what in ("secret key", "passphrase"))
-    [key] = keys.describe_keys(made.files["public key"].read_bytes())
+    [key] = gnupg.describe_keys(made.files["public key"].read_bytes())
     assert key.fingerprint == made.fingerprint
     assert (
         timedelta(days=364)
@@ -431,7 +432,7 @@ def test_a_new_key_is_private_is_valid_for_a_year_and_signs_what_opens(new, fold
     )
     trusted = folder()
     signers.trust(made.files["public key"], trusted)
-    key = keys.SigningKey(secret.read_bytes(), passphrase.read_text().strip())
+    key = gnupg.SigningKey(secret.read_bytes(), passphrase.read_text().strip())
     assert opens(sealed_by(key, tiny(), trusted), trusted).labels == ["x", "y"]
 
 
@@ -483,7 +484,7 @@ def test_the_revocation_certificate_of_a_new_key_revokes_it(new, folder, tmp_pat
     ring.gpg("--import", stdin=made.files["public key"].read_bytes())
     certificate = made.files["revocation certificate"].read_bytes()
     ring.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
-    [key] = keys.describe_keys(ring.gpg("--armor", "--export"))
+    [key] = gnupg.describe_keys(ring.gpg("--armor", "--export"))
     assert key.revoked
 
 
@@ -755,7 +756,7 @@ def test_a_signer_is_found_by_sixteen_digits_or_more_and_by_nothing_less(fingerp
 
 
 def test_the_demo_key_is_what_the_repository_holds():
-    assert keys.describe_keys(signing.demo_key().armoured)[0].fingerprint == DEMO
+    assert gnupg.describe_keys(signing_key.demo_key().armoured)[0].fingerprint == DEMO
     assert date.today() <= (signers.standing()[0].until or date.max)
     assert demo_signs(b"{}").startswith(b"-----BEGIN PGP SIGNED MESSAGE-----\n")
-    assert PASSPHRASE not in signing.demo_key().passphrase
+    assert PASSPHRASE not in signing_key.demo_key().passphrase

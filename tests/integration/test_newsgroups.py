@@ -16,8 +16,8 @@ from conftest import ROOT, assert_refused, python
 from sklearn.datasets import _twenty_newsgroups, load_files
 from sklearn.datasets._base import RemoteFileMetadata
 
-from pressbox import newsgroups
-from pressbox.corpus import load_corpus
+from pressbox.data import newsgroups
+from pressbox.data.corpus import load_corpus
 from pressbox.errors import PressboxError
 
 PARTS = {"train": 5, "test": 2}

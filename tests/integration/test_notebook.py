@@ -7,8 +7,8 @@ import pytest
 from conftest import ROOT, python
 from nbclient import NotebookClient
 
-from pressbox import tarball
-from pressbox.provenance import resources
+from pressbox.provenance.statement import resources
+from pressbox.sealing import tarball
 
 NOTEBOOK = ROOT / "notebooks" / "train.ipynb"
 

@@ -13,13 +13,14 @@ import pytest
 import special_k
 from conftest import DEMO, TEXTS, ThrowAwayKey, trust
 
-from pressbox import keys, signing, tarball
 from pressbox.errors import NotTrusted, Reason
+from pressbox.sealing import tarball
+from pressbox.trust import gnupg, signing_key
 
 
 @pytest.fixture
 def demo():
-    return ThrowAwayKey(signing.demo_key(), (keys.GNUPG / "demo.pub.asc").read_bytes(), DEMO)
+    return ThrowAwayKey(signing_key.demo_key(), (gnupg.GNUPG / "demo.pub.asc").read_bytes(), DEMO)
 
 
 def written(path, content):
@@ -29,7 +30,7 @@ def written(path, content):
 
 def signed(model, key):
     """What anybody with a key can make of a model, Pressbox or not."""
-    with keys.signing_home(key) as (home, fingerprint):
+    with gnupg.signing_home(key) as (home, fingerprint):
         stream = special_k.save_model_to_tarball_stream(
             copy.copy(model), home, fingerprint, key.passphrase
         )
@@ -46,7 +47,7 @@ def test_an_opened_model_predicts_as_before_it_was_sealed(model, earlier):
 def test_plain_special_k_loads_what_its_trusted_keys_signed(
     trusted, model, earlier, stranger, tmp_path, monkeypatch
 ):
-    folder = keys.GNUPG if trusted else trust(tmp_path / "other", stranger)
+    folder = gnupg.GNUPG if trusted else trust(tmp_path / "other", stranger)
     monkeypatch.setenv("SERIALIZATION_TRUSTED_KEYS_DIR", str(folder))
     if trusted:
         opened = special_k.load_model_from_tarball(str(earlier))
@@ -169,7 +170,7 @@ def test_a_model_signed_with_a_statement_is_not_trusted(name, model, tmp_path):
     other = copy.copy(model)
     other.statement = copy.deepcopy(model.statement)
     STATEMENTS[name](other.statement)
-    path = written(tmp_path / "a.tar.gz", signed(other, signing.demo_key()))
+    path = written(tmp_path / "a.tar.gz", signed(other, signing_key.demo_key()))
     with pytest.raises(NotTrusted):
         tarball.describe(path)
 
@@ -186,7 +187,7 @@ def test_a_model_signed_with_a_statement_is_not_trusted(name, model, tmp_path):
     ],
 )
 def test_without_readable_trusted_signers_nothing_opens(name, content, earlier, tmp_path):
-    folder = shutil.copytree(keys.GNUPG, tmp_path / "gnupg")
+    folder = shutil.copytree(gnupg.GNUPG, tmp_path / "gnupg")
     tarball.open_model(earlier, folder)
     (folder / name).unlink() if content is None else (folder / name).write_text(content)
     with pytest.raises(NotTrusted, match="trusted signers") as caught:

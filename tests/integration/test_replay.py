@@ -13,9 +13,11 @@ import pytest
 from conftest import assert_refused, python
 from hostile import at, demo_ring, stated_anew
 
-from pressbox import confinement, signing, tarball
-from pressbox import replay as replaying
-from pressbox.passport import STEERING
+from pressbox.environment.passport import STEERING
+from pressbox.runs import confinement
+from pressbox.runs import replay as replaying
+from pressbox.sealing import tarball
+from pressbox.trust import signing_key
 
 
 def replay(checkout, *arguments, **env):
@@ -142,7 +144,7 @@ def test_a_number_that_was_changed_is_found(checkout, trained, table, model):
         for probe, row in zip(sealed.probes, expected, strict=True)
     ]
     forged.statement["subject"][0]["digest"]["sha256"] = forged.digest[7:]
-    tarball.seal(forged, trained, signing.demo_key())
+    tarball.seal(forged, trained, signing_key.demo_key())
     done = replay(checkout, trained, "--data", table)
     assert done.returncode == 1
     assert done.stdout.startswith("different\n")

@@ -19,9 +19,9 @@ from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from pressbox import training
-from pressbox.corpus import load_corpus
-from pressbox.evaluation import evaluate
+from pressbox.data.corpus import load_corpus
+from pressbox.learning import training
+from pressbox.learning.evaluation import evaluate
 
 # OpenBLAS has a kernel for each kind of processor, and this variable chooses among those that the
 # processor can run; NumPy's own loops likewise have a variant for each set of instructions.
@@ -38,8 +38,8 @@ from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
-from pressbox import training
-from pressbox.corpus import load_corpus
+from pressbox.learning import training
+from pressbox.data.corpus import load_corpus
 
 # The variable alone gives no more threads than there are processors.
 threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]))

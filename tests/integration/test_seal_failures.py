@@ -11,15 +11,16 @@ import pytest
 from conftest import trust
 from hostile import DEMO, Ring, demo_ring, opens, tiny
 
-from pressbox import archive, keys, signing, tarball
 from pressbox.errors import NotTrusted, PressboxError, Reason
-from pressbox.keys import SigningKey
+from pressbox.sealing import container, tarball
+from pressbox.trust import gnupg, signing_key
+from pressbox.trust.gnupg import SigningKey
 
 
 @pytest.fixture
 def seal(earlier):
-    def seal(key=None, model=None, trusted=keys.GNUPG):
-        tarball.seal(model or tiny(), earlier, key or signing.demo_key(), trusted)
+    def seal(key=None, model=None, trusted=gnupg.GNUPG):
+        tarball.seal(model or tiny(), earlier, key or signing_key.demo_key(), trusted)
 
     return seal
 
@@ -66,7 +67,7 @@ def test_a_model_takes_the_place_of_the_earlier_one_in_one_step(seal, earlier, s
 
 @pytest.mark.parametrize("bound", ["MAX_FILE", "MAX_INFLATED"])
 def test_a_model_that_nobody_could_open_is_too_large(bound, seal, untouched, monkeypatch):
-    monkeypatch.setattr(archive, bound, 1 << 10)
+    monkeypatch.setattr(container, bound, 1 << 10)
     with pytest.raises(PressboxError, match="too large to be opened") as error:
         seal()
     assert error.value.exit_status == 1
@@ -75,7 +76,7 @@ def test_a_model_that_nobody_could_open_is_too_large(bound, seal, untouched, mon
 
 def test_a_wrong_passphrase_is_refused(seal, untouched):
     with pytest.raises(PressboxError, match="passphrase"):
-        seal(SigningKey(signing.demo_key().armoured, "wrong"))
+        seal(SigningKey(signing_key.demo_key().armoured, "wrong"))
     untouched()
 
 
@@ -87,13 +88,13 @@ def test_a_wrong_passphrase_is_refused_though_the_agents_around_know_the_right_o
     seal()
     warm = earlier.read_bytes()
     with pytest.raises(PressboxError, match="passphrase"):
-        seal(SigningKey(signing.demo_key().armoured, "wrong"))
+        seal(SigningKey(signing_key.demo_key().armoured, "wrong"))
     assert earlier.read_bytes() == warm != sealed
 
 
 def test_no_passphrase_is_refused_for_a_key_that_has_one(seal, untouched):
     with pytest.raises(PressboxError, match="passphrase"):
-        seal(SigningKey(signing.demo_key().armoured))
+        seal(SigningKey(signing_key.demo_key().armoured))
     untouched()
 
 
@@ -136,7 +137,7 @@ def test_a_signing_key_that_is_trusted_seals(seal, earlier, stranger, tmp_path):
         lambda stranger: b"not a key",
         lambda stranger: stranger.public,
         lambda stranger: stranger.signing.armoured[:300],
-        lambda stranger: stranger.signing.armoured + signing.demo_key().armoured,
+        lambda stranger: stranger.signing.armoured + signing_key.demo_key().armoured,
     ],
     ids=["nothing", "rubbish", "a public key", "half a key", "two keys"],
 )
@@ -239,14 +240,14 @@ def test_a_folder_that_is_read_only_is_left_as_it_is(seal, earlier, untouched):
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(PressboxError):
-        tarball.seal(tiny(), tmp_path / "none" / "model.tar.gz", signing.demo_key())
+        tarball.seal(tiny(), tmp_path / "none" / "model.tar.gz", signing_key.demo_key())
 
 
 def test_a_folder_in_the_place_of_the_model_is_left_as_it_is(tmp_path):
     path = tmp_path / "models" / "model.tar.gz"
     path.mkdir(parents=True)
     with pytest.raises(PressboxError):
-        tarball.seal(tiny(), path, signing.demo_key())
+        tarball.seal(tiny(), path, signing_key.demo_key())
     assert list(path.parent.iterdir()) == [path]
 
 

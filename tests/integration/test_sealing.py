@@ -17,11 +17,12 @@ import pytest
 from conftest import TEXTS, assert_refused, make_key, python, trust
 from hostile import Ring
 
-from pressbox import keys, signers, signing, tarball
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
+from pressbox.sealing import tarball
+from pressbox.trust import gnupg, signers, signing_key
 
-KEY = signing.demo_key()
-PUBLIC = (keys.GNUPG / "demo.pub.asc").read_bytes()
+KEY = signing_key.demo_key()
+PUBLIC = (gnupg.GNUPG / "demo.pub.asc").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +71,11 @@ def test_the_naked_model_names_two_globals(members):
 @pytest.mark.parametrize(
     ("key", "saying"),
     [
-        (keys.SigningKey(KEY.armoured, "wrong"), "passphrase"),
-        (keys.SigningKey(KEY.armoured, ""), "passphrase"),
-        (keys.SigningKey(PUBLIC, KEY.passphrase), "not one secret key"),
-        (keys.SigningKey(b"", KEY.passphrase), "not one secret key"),
-        (keys.SigningKey(b"no key", KEY.passphrase), "not one secret key"),
+        (gnupg.SigningKey(KEY.armoured, "wrong"), "passphrase"),
+        (gnupg.SigningKey(KEY.armoured, ""), "passphrase"),
+        (gnupg.SigningKey(PUBLIC, KEY.passphrase), "not one secret key"),
+        (gnupg.SigningKey(b"", KEY.passphrase), "not one secret key"),
+        (gnupg.SigningKey(b"no key", KEY.passphrase), "not one secret key"),
     ],
     ids=["wrong passphrase", "no passphrase", "public key", "no key", "garbage"],
 )
@@ -121,14 +122,14 @@ def test_a_model_that_was_sealed_later_than_now_is_replaced_only_when_told_so(
 def test_a_missing_key_file_is_named(name, checkout):
     (checkout / "gnupg" / name).unlink()
     with pytest.raises(PressboxError, match=f"{name}.*; ") as caught:
-        signing.demo_key(checkout / "gnupg")
+        signing_key.demo_key(checkout / "gnupg")
     assert caught.value.exit_status == 1
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
     """What one test hands over is not there for the next."""
-    monkeypatch.setattr(signing, "_kept", None)
+    monkeypatch.setattr(signing_key, "_kept", None)
 
 
 def piped(content):
@@ -141,8 +142,8 @@ def piped(content):
 def chosen(*options):
     """The key that train.py would sign with."""
     parser = argparse.ArgumentParser()
-    signing.add_arguments(parser)
-    return signing.signing_key(parser.parse_args(options))
+    signing_key.add_arguments(parser)
+    return signing_key.signing_key(parser.parse_args(options))
 
 
 def test_the_key_on_a_pipe_comes_before_that_in_the_environment(stranger, monkeypatch):
@@ -158,7 +159,7 @@ def test_the_key_on_a_pipe_comes_before_that_in_the_environment(stranger, monkey
 
 def test_the_key_in_files_comes_before_that_on_a_pipe(monkeypatch):
     monkeypatch.setenv("PRESSBOX_SIGNING_FD", piped(b"x"))
-    secret, passphrase = keys.GNUPG / "demo.secret.asc", keys.GNUPG / "demo.passphrase"
+    secret, passphrase = gnupg.GNUPG / "demo.secret.asc", gnupg.GNUPG / "demo.passphrase"
     assert chosen("--signing-key", str(secret), "--passphrase-file", str(passphrase)) == KEY
 
 
@@ -167,8 +168,8 @@ def signer(stranger, checkout, monkeypatch):
     """Somebody who is trusted, and the folder that says so."""
     folder = trust(checkout / "gnupg", stranger)
     known = partial(signers.trusted_signers, folder)
-    monkeypatch.setattr(signing, "trusted_signers", known)
-    monkeypatch.setenv(signing.KEY, stranger.signing.armoured.decode())
+    monkeypatch.setattr(signing_key, "trusted_signers", known)
+    monkeypatch.setenv(signing_key.KEY, stranger.signing.armoured.decode())
     return stranger, folder
 
 
@@ -199,7 +200,7 @@ def test_a_key_whose_signature_nobody_accepts_is_said_before_the_training(
 ):
     ring = Ring()
     key = ring.holder(ring.new("useless", **options)).signing
-    monkeypatch.setenv(signing.KEY, key.armoured.decode())
+    monkeypatch.setenv(signing_key.KEY, key.armoured.decode())
     with pytest.raises(PressboxError, match=saying):
         chosen()
 
@@ -232,7 +233,7 @@ def test_a_key_without_a_passphrase_signs(model, tmp_path):
 
 
 def test_no_key_home_outlives_its_use():
-    with keys.signing_home(KEY) as (home, _):
+    with gnupg.signing_home(KEY) as (home, _):
         assert Path(home).stat().st_mode & 0o777 == 0o700
         assert list(Path(home).glob("private-keys-v1.d/*.key"))
     assert not Path(home).exists()

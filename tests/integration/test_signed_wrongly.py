@@ -24,12 +24,14 @@ from hostile import (
 from hypothesis import HealthCheck, given, settings
 from test_fuzz import mutated, replaced
 
-from pressbox import comparison, publishing, replay, report, tarball
 from pressbox.__main__ import _json, _print
 from pressbox.errors import NotTrusted, PressboxError, Reason
-from pressbox.evaluation import evaluate
-from pressbox.signing import demo_key
-from pressbox.tarball import NAKED, STATEMENT
+from pressbox.learning.evaluation import evaluate
+from pressbox.page import report
+from pressbox.runs import comparison, publishing, replay
+from pressbox.sealing import tarball
+from pressbox.sealing.tarball import NAKED, STATEMENT
+from pressbox.trust.signing_key import demo_key
 
 SIGNED = settings(
     database=None,

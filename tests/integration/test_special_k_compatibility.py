@@ -9,7 +9,8 @@ import pytest
 import special_k
 from hostile import DEMO, demo_ring, genuine, inflate, opens, tiny
 
-from pressbox import archive, keys, signing, tarball
+from pressbox.sealing import container, tarball
+from pressbox.trust import gnupg, signing_key
 
 TEXTS = ["aa", "bb", "aa bb", ""]
 
@@ -18,7 +19,7 @@ TEXTS = ["aa", "bb", "aa bb", ""]
 def home():
     """What plain special_k verifies in: its own trusted folder is ours."""
     signer = tarball.trusted_signers()[DEMO]
-    with keys.special_k_home(signer.armoured, DEMO) as home:
+    with gnupg.special_k_home(signer.armoured, DEMO) as home:
         yield home
 
 
@@ -36,21 +37,21 @@ def test_plain_special_k_loads_a_stream_that_we_sealed(home):
 
 
 def test_plain_special_k_loads_it_with_the_folder_of_trusted_signers(monkeypatch):
-    monkeypatch.setenv("SERIALIZATION_TRUSTED_KEYS_DIR", str(keys.GNUPG))
+    monkeypatch.setenv("SERIALIZATION_TRUSTED_KEYS_DIR", str(gnupg.GNUPG))
     model = special_k.load_model_from_tarball_stream(io.BytesIO(genuine()))
     assert list(model.predict(TEXTS)) == list(tiny().predict(TEXTS))
 
 
 def test_we_open_a_file_that_plain_special_k_saved(tmp_path):
     path = tmp_path / "model.tar.gz"
-    passphrase = signing.demo_key().passphrase
+    passphrase = signing_key.demo_key().passphrase
     special_k.save_model_to_tarball(tiny(), str(path), demo_ring().home, DEMO, passphrase)
     assert list(tarball.open_model(path).predict(TEXTS)) == list(tiny().predict(TEXTS))
     assert tarball.describe(path)["name"] == "tiny"
 
 
 def test_we_open_a_stream_that_plain_special_k_saved():
-    passphrase = signing.demo_key().passphrase
+    passphrase = signing_key.demo_key().passphrase
     stream = special_k.save_model_to_tarball_stream(tiny(), demo_ring().home, DEMO, passphrase)
     assert list(opens(stream.getvalue()).predict(TEXTS)) == list(tiny().predict(TEXTS))
 
@@ -58,7 +59,7 @@ def test_we_open_a_stream_that_plain_special_k_saved():
 def test_the_model_that_was_sealed_stays_usable(tmp_path):
     model = tiny()
     before = copy.deepcopy(vars(model))
-    tarball.seal(model, tmp_path / "model.tar.gz", signing.demo_key())
+    tarball.seal(model, tmp_path / "model.tar.gz", signing_key.demo_key())
     assert model.labels == before["parameters"]["labels"]
     assert model.statement == before["statement"]
     assert list(model.predict(TEXTS)) == list(tiny().predict(TEXTS))
@@ -71,7 +72,7 @@ def test_what_tarfile_reads_is_what_we_survey():
             for info in tar.getmembers()
             if info.isfile()
         }
-    layout = archive.survey(genuine())
+    layout = container.survey(genuine())
     assert layout.members == files
     assert layout.size == len(inflate(genuine()))
-    assert Path(next(iter(files))).name == archive.VERSION
+    assert Path(next(iter(files))).name == container.VERSION

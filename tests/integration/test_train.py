@@ -13,7 +13,9 @@ import pytest
 from conftest import ROOT, assert_refused, python, trust, write_jsonl
 from pyarrow import parquet
 
-from pressbox import keys, publishing, signing, tarball
+from pressbox.runs import publishing
+from pressbox.sealing import tarball
+from pressbox.trust import gnupg, signing_key
 
 
 def train(path, source="newsroom", *arguments, **options):
@@ -104,12 +106,12 @@ def test_a_full_disk_leaves_the_earlier_model(limit, what, earlier, untouched):
 def test_a_training_that_is_stopped_leaves_the_earlier_model(
     sent, status, table, earlier, untouched
 ):
-    before = set(keys.MEMORY.iterdir())
+    before = set(gnupg.MEMORY.iterdir())
     with start(earlier, table) as training:
         assert any("accuracy" in line for line in iter(training.stderr.readline, ""))
         training.send_signal(sent)
         output, rest = training.communicate()
-    left = set(keys.MEMORY.iterdir()) - before
+    left = set(gnupg.MEMORY.iterdir()) - before
     for home in left:
         shutil.rmtree(home, ignore_errors=True)
     assert (training.returncode, output) == (status, "")
@@ -130,7 +132,7 @@ def test_a_missing_key_is_said_at_once(table, earlier, untouched, checkout):
 
 def test_a_wrong_passphrase_is_said_in_one_line(table, earlier, untouched):
     env = {
-        "PRESSBOX_SIGNING_KEY": signing.demo_key().armoured.decode(),
+        "PRESSBOX_SIGNING_KEY": signing_key.demo_key().armoured.decode(),
         "PRESSBOX_SIGNING_PASSPHRASE": "wrong",
     }
     assert_refused(train(earlier, table, env=env), 1, "passphrase")

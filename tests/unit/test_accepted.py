@@ -8,8 +8,8 @@ from datetime import date
 import pytest
 from conftest import surroundings
 
-from pressbox import accepted, environment, passport
-from pressbox.environment import Environment
+from pressbox.environment import drift, lock, passport
+from pressbox.environment.drift import Environment
 from pressbox.errors import Drifted, PressboxError
 
 TODAY = date(2026, 11, 24)
@@ -26,115 +26,115 @@ def updated(version):
 
 
 @pytest.fixture
-def lock(tmp_path):
+def path(tmp_path):
     return tmp_path / "environment.lock"
 
 
-def test_an_accepted_environment_is_on_the_list_and_others_are_not(lock):
+def test_an_accepted_environment_is_on_the_list_and_others_are_not(path):
     here = surroundings()
     with pytest.raises(Drifted, match="not an accepted one: the first of its architecture"):
-        accepted.demand(here, lock)
-    assert accepted.accept(here, TODAY, lock) == [accepted.FIRST]
-    accepted.demand(here, lock)
+        lock.demand(here, path)
+    assert lock.accept(here, TODAY, path) == [lock.FIRST]
+    lock.demand(here, path)
     with pytest.raises(Drifted, match=r"not an accepted one: Debian package gpg is 9\.9, was"):
-        accepted.demand(updated("9.9"), lock)
+        lock.demand(updated("9.9"), path)
 
 
-def test_an_entry_has_its_date_and_what_changed(lock):
-    accepted.accept(updated("9.8"), TODAY, lock)
-    accepted.accept(updated("9.9"), date(2026, 12, 1), lock)
-    one, two = accepted.read(lock)[surroundings().passport["architecture"]]
+def test_an_entry_has_its_date_and_what_changed(path):
+    lock.accept(updated("9.8"), TODAY, path)
+    lock.accept(updated("9.9"), date(2026, 12, 1), path)
+    one, two = lock.read(path)[surroundings().passport["architecture"]]
     assert (one["date"], two["date"]) == ("2026-11-24", "2026-12-01")
     assert two["changes"] == ["Debian package gpg is 9.9, was 9.8"]
     assert one["passport"] == updated("9.8").passport
     for version in ("9.8", "9.9"):
-        accepted.demand(updated(version), lock)
+        lock.demand(updated(version), path)
 
 
-def test_what_is_accepted_already_is_not_added_again(lock):
-    accepted.accept(surroundings(), TODAY, lock)
-    before = lock.read_bytes()
-    assert accepted.accept(surroundings(), TODAY, lock) == ()
-    assert lock.read_bytes() == before
+def test_what_is_accepted_already_is_not_added_again(path):
+    lock.accept(surroundings(), TODAY, path)
+    before = path.read_bytes()
+    assert lock.accept(surroundings(), TODAY, path) == ()
+    assert path.read_bytes() == before
 
 
-def test_architectures_are_accepted_side_by_side(lock):
+def test_architectures_are_accepted_side_by_side(path):
     arm = changed(lambda issued: issued.update(architecture="riscv64"))
-    accepted.accept(surroundings(), TODAY, lock)
-    assert accepted.accept(arm, TODAY, lock) == [accepted.FIRST]
+    lock.accept(surroundings(), TODAY, path)
+    assert lock.accept(arm, TODAY, path) == [lock.FIRST]
     for here in (surroundings(), arm):
-        accepted.demand(here, lock)
+        lock.demand(here, path)
 
 
-def test_what_has_drifted_is_neither_accepted_nor_released(lock):
+def test_what_has_drifted_is_neither_accepted_nor_released(path):
     drifted = replace(surroundings(), drift=("numpy was changed",))
     for refused in (
-        lambda: accepted.accept(drifted, TODAY, lock),
-        lambda: accepted.demand(drifted, lock),
-        lambda: accepted.accept(environment.Environment(), TODAY, lock),
+        lambda: lock.accept(drifted, TODAY, path),
+        lambda: lock.demand(drifted, path),
+        lambda: lock.accept(drift.Environment(), TODAY, path),
     ):
         with pytest.raises(Drifted):
             refused()
-    assert not lock.exists()
+    assert not path.exists()
 
 
-def edited(lock, change):
-    content = json.loads(lock.read_text())
+def edited(path, change):
+    content = json.loads(path.read_text())
     change(content)
-    lock.write_text(json.dumps(content))
+    path.write_text(json.dumps(content))
 
 
 EDITS = {
-    "another version": lambda lock: lock.update(version=1),
-    "no architectures": lambda lock: lock.pop("architectures"),
-    "a list": lambda lock: lock.update(architectures=[]),
-    "an edited digest": lambda lock: entries(lock)[0].update(digest="sha256:0"),
-    "an edited passport": lambda lock: entries(lock)[0]["passport"].update(base="debian 12"),
-    "another field": lambda lock: entries(lock)[0].update(by="me"),
-    "a digest without a passport": lambda lock: entries(lock)[0].pop("passport"),
-    "an entry slipped in": lambda lock: entries(lock).insert(
-        0, {**entries(lock)[0], "digest": f"sha256:{'a' * 64}"}
+    "another version": lambda listed: listed.update(version=1),
+    "no architectures": lambda listed: listed.pop("architectures"),
+    "a list": lambda listed: listed.update(architectures=[]),
+    "an edited digest": lambda listed: entries(listed)[0].update(digest="sha256:0"),
+    "an edited passport": lambda listed: entries(listed)[0]["passport"].update(base="debian 12"),
+    "another field": lambda listed: entries(listed)[0].update(by="me"),
+    "a digest without a passport": lambda listed: entries(listed)[0].pop("passport"),
+    "an entry slipped in": lambda listed: entries(listed).insert(
+        0, {**entries(listed)[0], "digest": f"sha256:{'a' * 64}"}
     ),
-    "another architecture": lambda lock: lock["architectures"].update(riscv64=entries(lock)),
-    "no entry": lambda lock: entries(lock).clear(),
+    "another architecture": lambda listed: listed["architectures"].update(riscv64=entries(listed)),
+    "no entry": lambda listed: entries(listed).clear(),
 }
 
 
-def entries(lock):
-    return next(iter(lock["architectures"].values()))
+def entries(listed):
+    return next(iter(listed["architectures"].values()))
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_a_list_that_was_edited_is_refused(edit, lock):
-    accepted.accept(surroundings(), TODAY, lock)
-    accepted.read(lock)
-    edited(lock, EDITS[edit])
+def test_a_list_that_was_edited_is_refused(edit, path):
+    lock.accept(surroundings(), TODAY, path)
+    lock.read(path)
+    edited(path, EDITS[edit])
     with pytest.raises(PressboxError, match="is not a list of accepted environments"):
-        accepted.read(lock)
+        lock.read(path)
 
 
-def test_a_merge_conflict_is_called_one(lock):
-    accepted.accept(surroundings(), TODAY, lock)
-    lock.write_text(f"<<<<<<< ours\n{lock.read_text()}=======\n>>>>>>> theirs\n")
+def test_a_merge_conflict_is_called_one(path):
+    lock.accept(surroundings(), TODAY, path)
+    path.write_text(f"<<<<<<< ours\n{path.read_text()}=======\n>>>>>>> theirs\n")
     with pytest.raises(PressboxError, match="merge conflict"):
-        accepted.read(lock)
+        lock.read(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[" * 100_000, b"null"])
-def test_garbage_is_refused(content, lock):
-    lock.write_bytes(content)
+def test_garbage_is_refused(content, path):
+    path.write_bytes(content)
     with pytest.raises(PressboxError, match="is not a list of accepted environments"):
-        accepted.read(lock)
+        lock.read(path)
 
 
-def test_without_a_list_nothing_is_accepted(lock):
-    assert accepted.read(lock) == {}
+def test_without_a_list_nothing_is_accepted(path):
+    assert lock.read(path) == {}
 
 
-def test_a_list_that_cannot_be_written_is_one_error(lock):
+def test_a_list_that_cannot_be_written_is_one_error(path):
     with pytest.raises(PressboxError, match="cannot be written"):
-        accepted.accept(surroundings(), TODAY, lock.parent / "nowhere" / "environment.lock")
+        lock.accept(surroundings(), TODAY, path.parent / "nowhere" / "environment.lock")
 
 
 def test_the_list_of_this_repository_is_in_order():
-    assert accepted.read()
+    assert lock.read()

@@ -6,7 +6,7 @@ from conftest import WORDS, solver
 from scipy.special import log_softmax, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from pressbox import calibration, features, training
+from pressbox.learning import calibration, features, training
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from special_k.exceptions import ModelValidationError
 
-from pressbox.archive import payload_digest
 from pressbox.classifier import NpyIO, SportClassifier
+from pressbox.sealing.container import payload_digest
 
 
 def hand_made(labels, coefficients):

@@ -12,8 +12,8 @@ import pytest
 from conftest import shuffled, write_jsonl
 from pyarrow import parquet
 
-from pressbox import corpus as corpora
-from pressbox.corpus import load_corpus
+from pressbox.data import corpus as corpora
+from pressbox.data.corpus import load_corpus
 from pressbox.errors import PressboxError, UsageError
 
 MEGABYTE = 1 << 20

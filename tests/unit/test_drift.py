@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from pressbox import environment, passport
+from pressbox.environment import drift, passport
 from pressbox.errors import Drifted
 
-REAL = environment.current()
+REAL = drift.current()
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def small(tmp_path, monkeypatch):
         (loaded / name).write_text(name)
     (loaded / "link").symlink_to("scipy.py")
     (tmp_path / "mounts").write_text("1 0 0:1 / / rw - overlay overlay rw\n")
-    monkeypatch.setattr(environment, "MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(drift, "MOUNTS", tmp_path / "mounts")
     witness = tmp_path / "witness"
-    monkeypatch.setattr(environment, "WITNESSES", (str(witness),))
-    for module in (environment, passport):
+    monkeypatch.setattr(drift, "WITNESSES", (str(witness),))
+    for module in (drift, passport):
         monkeypatch.setattr(module, "LOADED", (str(loaded),))
     monkeypatch.setattr(passport.measure, "__defaults__", ((str(loaded),),))
     sources = tmp_path / "inputs"
@@ -37,14 +37,14 @@ def small(tmp_path, monkeypatch):
     return loaded, folder
 
 
-def drift(small, deep=False):
-    return list(environment.current(deep, small[1]).drift)
+def drifted(small, deep=False):
+    return list(drift.current(deep, small[1]).drift)
 
 
 def both(small):
     """What the everyday check says, once the deep one has said the same of the same files."""
-    found = drift(small)
-    assert set(drift(small, deep=True)) >= set(found)
+    found = drifted(small)
+    assert set(drifted(small, deep=True)) >= set(found)
     return found
 
 
@@ -146,7 +146,7 @@ def test_a_container_that_is_older_than_all_witnesses_is_believed(small, tmp_pat
     loaded, folder = small
     created = tmp_path / "dockerenv"
     created.touch()
-    monkeypatch.setattr(environment, "CREATED", (str(created),))
+    monkeypatch.setattr(drift, "CREATED", (str(created),))
     (loaded / "numpy/core/a.py").write_text("edited")
     touch_all(tmp_path / "witness", *folder.iterdir())
     assert both(small) == [f"{loaded}/numpy/core/a.py was changed"]
@@ -166,14 +166,14 @@ def test_the_python_of_another_venv_is_told(small, monkeypatch):
 
 
 def test_what_changed_since_the_first_look_is_told_of_what_was_executed(small, monkeypatch):
-    earlier = environment.current(folder=small[1])
+    earlier = drift.current(folder=small[1])
     executed = {str(small[0] / name) for name in ("numpy/core/a.py", "numpy/core/b.so")}
-    assert list(environment.changes(earlier, executed)) == []
+    assert list(drift.changes(earlier, executed)) == []
     touch_all(small[0] / "numpy/core/b.so")
     for name in ("numpy/core/a.py", "scipy.py"):
         (small[0] / name).write_text("edited")
     monkeypatch.setenv("LD_PRELOAD", "/tmp/x.so")
-    assert list(environment.changes(earlier, executed)) == [
+    assert list(drift.changes(earlier, executed)) == [
         "variable LD_PRELOAD is set",
         f"{small[0]}/numpy/core/a.py was changed during the training",
     ]
@@ -188,17 +188,17 @@ def test_a_link_that_leads_elsewhere_is_told(small):
 def test_of_a_new_folder_the_folder_is_told(small):
     (small[0] / "tqdm" / "deep").mkdir(parents=True)
     (small[0] / "tqdm" / "deep" / "file.py").write_text("")
-    assert drift(small) == [f"folder {small[0]}/tqdm is new"]
+    assert drifted(small) == [f"folder {small[0]}/tqdm is new"]
     deep = ("folder {}/tqdm is new", "folder {}/tqdm/deep is new", "{}/tqdm/deep/file.py is new")
-    assert drift(small, deep=True) == [line.format(small[0]) for line in deep]
+    assert drifted(small, deep=True) == [line.format(small[0]) for line in deep]
 
 
 def test_of_a_missing_folder_the_folder_is_told(small):
     for name in ("a.py", "b.so"):
         (small[0] / "numpy/core" / name).unlink()
     (small[0] / "numpy/core").rmdir()
-    assert drift(small) == [f"{small[0]}/numpy/core is gone"]
-    assert len(drift(small, deep=True)) == 3
+    assert drifted(small) == [f"{small[0]}/numpy/core is gone"]
+    assert len(drifted(small, deep=True)) == 3
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_package_that_came_went_or_changed_is_told(change, expected, small):
 
 
 def test_an_image_that_is_not_ours_has_no_passport(tmp_path):
-    here = environment.current(folder=tmp_path)
+    here = drift.current(folder=tmp_path)
     assert (here.passport, here.digest) == (None, "unknown")
     assert "no passport" in here.drift[0]
 
@@ -288,20 +288,20 @@ def test_a_passport_edited_by_hand_is_refused(small):
     path = small[1] / passport.PASSPORT
     path.write_text(path.read_text().replace("debian 13", "debian 12"))
     with pytest.raises(Drifted, match="has been edited"):
-        environment.current(folder=small[1])
+        drift.current(folder=small[1])
 
 
 def test_a_list_of_files_edited_by_hand_is_refused(small):
     path = small[1] / passport.FILES
     path.write_text(path.read_text().replace("scipy.py", "scipi.py"))
     with pytest.raises(Drifted, match=r"list of files .* has been edited"):
-        environment.current(folder=small[1])
+        drift.current(folder=small[1])
 
 
 def test_a_passport_edited_with_its_seal_is_told_by_the_deep_check(small):
     files = {"count": 7, "digest": passport.digest((small[1] / passport.FILES).read_bytes())}
     issued(small, base="debian 12", files=files)
-    assert drift(small, deep=True) == ["base is debian 13, was debian 12"]
+    assert drifted(small, deep=True) == ["base is debian 13, was debian 12"]
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "<<<<<<< ours", '{"version": 1}'])
@@ -309,12 +309,12 @@ def test_a_passport_that_is_none_is_refused(content, small):
     (small[1] / passport.PASSPORT).write_text(content)
     (small[1] / passport.SEAL).write_text(f"{passport.digest(content.encode())[7:]}  x\n")
     with pytest.raises(Drifted, match="the passport in"):
-        environment.current(folder=small[1])
+        drift.current(folder=small[1])
 
 
 def test_a_checkout_that_is_newer_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "ROOT", tmp_path)
-    here = environment.current()
+    monkeypatch.setattr(drift, "ROOT", tmp_path)
+    here = drift.current()
     assert here.drift == ()
     assert {"poetry.lock", ".devcontainer/Dockerfile"} <= set(here.stale)
 
@@ -323,9 +323,9 @@ def test_a_training_is_refused_with_the_line_that_undoes_the_drift(monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     monkeypatch.setenv("TZ", "CET")
     with pytest.raises(Drifted, match="export TZ=UTC, unset OPENBLAS_CORETYPE") as refused:
-        environment.checked()
+        drift.checked()
     assert refused.value.exit_status == 4
-    assert len(environment.checked(allow_drift=True).differences) == 2
+    assert len(drift.checked(allow_drift=True).differences) == 2
 
 
 CHANGES = {
@@ -346,7 +346,7 @@ CHANGES = {
 def test_two_passports_differ_in_words(expected):
     before = {**REAL.passport, "architecture": "x86_64"}
     after = copy.deepcopy(before)
-    assert environment.differences(before, after) == []
+    assert drift.differences(before, after) == []
     CHANGES[expected](after)
-    [found] = environment.differences(before, after)
+    [found] = drift.differences(before, after)
     assert found.startswith(expected)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-from pressbox import evaluation
+from pressbox.learning import evaluation
 
 
 class Oracle:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from pressbox import features
+from pressbox.learning import features
 
 PARAMETERS = [
     {},

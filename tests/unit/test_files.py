@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from pressbox.files import beside
+from pressbox.atomic import beside
 
 
 @pytest.fixture

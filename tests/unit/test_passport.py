@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from pressbox import passport
+from pressbox.environment import passport
 
 FILES = {"/usr/bin/python3.13": "a" * 64, "/usr/lib/libz.so.1": "b" * 64}
 
@@ -126,6 +126,10 @@ def test_the_image_was_built_from_what_the_scripts_think_it_was():
 
 def test_the_image_was_built_from_this_checkout():
     inputs = passport.parsed_sums((passport.FOLDER / passport.INPUTS).read_bytes())
-    assert inputs.keys() >= {".devcontainer/Dockerfile", "poetry.lock", "pressbox/passport.py"}
+    assert inputs.keys() >= {
+        ".devcontainer/Dockerfile",
+        "poetry.lock",
+        "pressbox/environment/passport.py",
+    }
     for path, expected in inputs.items():
         assert hashlib.sha256((ROOT / path).read_bytes()).hexdigest() == expected

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from pressbox import evaluation, pictures, provenance, report, tarball
 from pressbox.errors import NotTrusted
+from pressbox.learning import evaluation
+from pressbox.page import charts, report
+from pressbox.provenance import statement
+from pressbox.sealing import tarball
 
 EVIL = """<script>alert(1)</script>"'&{{ 7 * 7 }} $\\frac{$"""
 VOID = {"meta", "link", "br", "rect", "path", "ellipse"}
@@ -55,7 +58,7 @@ class Document(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def facts(model):
     return {
-        **copy.deepcopy(provenance.summary(model.statement)),
+        **copy.deepcopy(statement.summary(model.statement)),
         "labels": model.labels,
         "signer": {
             "fingerprint": "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4",
@@ -215,7 +218,7 @@ def test_the_same_input_gives_the_same_bytes_everywhere(
     program = """if True:
         import json, sys
         from pathlib import Path
-        from pressbox import report
+        from pressbox.page import report
         page = report.page(*json.loads(Path(sys.argv[1]).read_text()))
         sys.stdout.buffer.write(page.encode())
     """
@@ -241,9 +244,9 @@ def test_the_same_input_gives_the_same_bytes_everywhere(
 def test_matplotlib_is_imported_for_a_page_alone_and_leaves_nothing_behind(tmp_path):
     program = """if True:
         import os, sys
-        from pressbox import pictures, report
+        from pressbox.page import charts, report
         assert "matplotlib" not in sys.modules and "jinja2" not in sys.modules
-        pictures.reliability([[0.5, 0.5, 1]])
+        charts.reliability([[0.5, 0.5, 1]])
         assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
         assert "MPLCONFIGDIR" not in os.environ
         [folder] = os.listdir(os.environ["TMPDIR"])
@@ -258,24 +261,24 @@ def test_matplotlib_is_imported_for_a_page_alone_and_leaves_nothing_behind(tmp_p
     )
     assert done.returncode == 0, done.stderr
     # The image's list of fonts was taken, none was made.
-    assert done.stdout.strip() == str([path.name for path in pictures.FONTS.iterdir()])
+    assert done.stdout.strip() == str([path.name for path in charts.FONTS.iterdir()])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_image_holds_the_list_of_fonts_of_its_matplotlib():
     from matplotlib.font_manager import FontManager
 
-    [fonts] = pictures.FONTS.iterdir()
+    [fonts] = charts.FONTS.iterdir()
     assert fonts.name == f"fontlist-v{FontManager.__version__}.json"
 
 
 def test_pictures_and_the_settings_of_a_notebook_leave_each_other_alone():
     import matplotlib
 
-    undisturbed = pictures.reliability([[0.5, 0.5, 1]])
+    undisturbed = charts.reliability([[0.5, 0.5, 1]])
     with matplotlib.rc_context({"text.usetex": True, "font.size": 21}):
         before = dict(matplotlib.rcParams)
-        assert pictures.reliability([[0.5, 0.5, 1]]) == undisturbed
+        assert charts.reliability([[0.5, 0.5, 1]]) == undisturbed
         assert dict(matplotlib.rcParams) == before
 
 
@@ -319,14 +322,14 @@ def test_a_label_that_the_model_does_not_know_is_named(page, model, corpus):
 
 
 def test_points_of_one_size_are_drawn_in_full():
-    drawing = pictures.reliability([[number / 10, 0.5, 3] for number in range(10)]).drawing
+    drawing = charts.reliability([[number / 10, 0.5, 3] for number in range(10)]).drawing
     assert drawing.count('class="fill-accent"') == 10
     assert "<use" not in drawing
 
 
 def test_labels_in_any_script_are_drawn_without_a_glyph():
     labels = ["相撲", "كرة", "a\tb", "🏉", "$x$ and $y"]
-    drawing = pictures.confusion(np.eye(5, dtype=int).tolist(), labels).drawing
+    drawing = charts.confusion(np.eye(5, dtype=int).tolist(), labels).drawing
     assert all(drawing.count(f">{label}<") == 2 for label in labels)
 
 

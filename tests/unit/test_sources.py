@@ -9,10 +9,10 @@ import pytest
 from conftest import write_jsonl
 from pyarrow import parquet
 
-from pressbox import corpus
+from pressbox.data import corpus
+from pressbox.data.sources import read
+from pressbox.data.tables import Layout
 from pressbox.errors import PressboxError
-from pressbox.sources import read
-from pressbox.tables import Layout
 
 ROWS = tuple((f"a text on {label}, no {i}", label) for label in ("chess", "judo") for i in range(5))
 

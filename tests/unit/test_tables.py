@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pressbox import corpus, tables
+from pressbox.data import corpus, tables
+from pressbox.data.tables import Layout
 from pressbox.errors import PressboxError, UsageError
-from pressbox.tables import Layout
 
 WORDS = (
     "ippon",

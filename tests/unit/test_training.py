@@ -8,9 +8,9 @@ from conftest import WORDS, shuffled, solver, write_jsonl
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
-from pressbox import optimum, training
-from pressbox.corpus import load_corpus
+from pressbox.data.corpus import load_corpus
 from pressbox.errors import PressboxError, UsageError
+from pressbox.learning import newton, training
 
 
 def test_shuffled_rows_give_the_same_model_digest(rows, fitted, fit, tmp_path):
@@ -89,7 +89,7 @@ def test_a_fit_that_did_not_converge_is_no_model(rows, fit):
 
 
 def test_a_fit_that_stays_away_from_the_optimum_is_no_model(rows, fit, monkeypatch):
-    monkeypatch.setattr(optimum, "STEPS", 0)
+    monkeypatch.setattr(newton, "STEPS", 0)
     with pytest.raises(PressboxError, match="away from its optimum"):
         fit(rows, estimator={"tol": 1e-2})
 
@@ -144,7 +144,7 @@ def test_no_number_is_farther_from_the_optimum_than_its_bound(labels, parameters
     matrix = vectorizer.fit_transform(texts)
     chosen = {name: value for name, value in parameters.items() if name != "norm"}
     estimator = solver(**{"C": 30, "tol": 1e-4, **chosen}).fit(matrix, truth)
-    nearness = optimum.polish(estimator, matrix, truth)
+    nearness = newton.polish(estimator, matrix, truth)
     coefficients, intercepts = exact_optimum(vectorizer, estimator, texts, truth)
     off = abs(estimator.coef_ - coefficients)
     assert (off <= nearness.coefficients).all()

@@ -1,0 +1,1 @@
+"""Whose signature counts, and which key signs: GnuPG and the keys in ``gnupg/``."""
