@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from pressbox import payload
-from pressbox.sealing.container import payload_digest
+from pressbox.payload import payload_digest
 from pressbox.special_k import special_k
 
 REGISTRY = special_k.REGISTRY

@@ -251,7 +251,7 @@ def resealed(attributes):
     left_out = (tarball.STATEMENT, tarball.NAKED, SIGNED, VERSION)
     payload = {name: content for name, content in parts.items() if name not in left_out}
     statement = json.loads(parts[tarball.STATEMENT])
-    statement["subject"][0]["digest"]["sha256"] = container.payload_digest(payload)[7:]
+    statement["subject"][0]["digest"]["sha256"] = payload.payload_digest(payload)[7:]
     return forged({**attributes, tarball.STATEMENT: json.dumps(statement).encode()})
 
 

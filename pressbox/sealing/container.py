@@ -9,7 +9,6 @@ Sizes are bounded before anything is kept; ``survey`` keeps no content but the s
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import os
@@ -18,7 +17,7 @@ import re
 import stat
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -468,12 +467,3 @@ def _made_by_pickle(content: bytes):
             case name:
                 raise ValueError(f"the opcode {name}")
     raise ValueError("it has no end")
-
-
-def payload_digest(files: Mapping[str, bytes | memoryview]) -> str:
-    """``sha256:<hex>`` over the names, lengths and bytes of the files, in the order of names."""
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{name}\0{len(files[name])}\0".encode())
-        digest.update(files[name])
-    return f"sha256:{digest.hexdigest()}"

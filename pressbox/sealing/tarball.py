@@ -152,7 +152,7 @@ def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
             Reason.STATEMENT, f"it is not one of Pressbox ({type(error).__name__}: {error})"
         ) from error
     payload = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
-    if container.payload_digest(payload) != facts["model_digest"]:
+    if payload.payload_digest(payload) != facts["model_digest"]:
         raise NotTrusted(Reason.STATEMENT, "it speaks of another model")
     return statement, facts
 

@@ -386,7 +386,9 @@ def test_no_program_on_path_is_asked_who_signed(
 
 
 def test_gpgme_finds_gnupg_where_we_do_and_logs_nothing(liar, tmp_path):
-    code = "from pressbox.trust.gnupg import gpgme; print(gpgme().core.get_engine_info()[0].file_name)"
+    code = (
+        "from pressbox.trust.gnupg import gpgme; print(gpgme().core.get_engine_info()[0].file_name)"
+    )
     log = tmp_path / "log"
     env = {"PATH": f"{liar}:{os.environ['PATH']}", "GPGME_DEBUG": f"9:{log}"}
     assert python("-c", code, env=env).stdout == "/usr/bin/gpg\n"

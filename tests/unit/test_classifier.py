@@ -9,7 +9,7 @@ import pytest
 from special_k.exceptions import ModelValidationError
 
 from pressbox.classifier import NpyIO, SportClassifier
-from pressbox.sealing.container import payload_digest
+from pressbox.payload import payload_digest
 
 
 def hand_made(labels, coefficients):
