@@ -4,8 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from pressbox.console import Parser, note, reporting
 from pressbox.data import tables
-from pressbox.errors import Parser, note, reporting
 from pressbox.trust import signing_key
 
 

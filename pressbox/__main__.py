@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pressbox import ROOT
+from pressbox.console import Parser, note, reporting
 from pressbox.data import decoding, tables
-from pressbox.errors import NotTrusted, Parser, PressboxError, UsageError, note, reporting, visible
+from pressbox.errors import NotTrusted, PressboxError, UsageError, visible
 from pressbox.trust import signing_key
 
 CHUNK = 1 << 18  # bytes

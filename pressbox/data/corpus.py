@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pressbox.console import note
 from pressbox.data.sources import NAMED_SOURCES, read
 from pressbox.data.tables import Found, Layout, listed
-from pressbox.errors import PressboxError, note
+from pressbox.errors import PressboxError
 
 # One row in so many is held out of a source that has no test part of its own.
 HELD_OUT = 5

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pressbox import ROOT
+from pressbox.console import note
 from pressbox.data.decoding import encoding_of, kind_of, readable
 from pressbox.data.tables import (
     A_TABLE,
@@ -24,7 +25,7 @@ from pressbox.data.tables import (
     suffixes,
     table,
 )
-from pressbox.errors import PressboxError, UsageError, note
+from pressbox.errors import PressboxError, UsageError
 
 EMBEDDED = ROOT / "corpus" / "newsroom.jsonl"
 NAMED_SOURCES = ("newsroom", "newsgroups")

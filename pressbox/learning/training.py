@@ -18,8 +18,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from pressbox.classifier import KEPT, LONGEST_NGRAM, SportClassifier
+from pressbox.console import note
 from pressbox.data.corpus import Row
-from pressbox.errors import PressboxError, UsageError, note
+from pressbox.errors import PressboxError, UsageError
 from pressbox.learning import features, newton
 from pressbox.learning.calibration import Calibration, calibrate
 from pressbox.provenance.statement import rows_digest

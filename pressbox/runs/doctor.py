@@ -27,7 +27,7 @@ def examine(deep: bool = False) -> Iterator[Finding]:
     try:
         here = drift.current(deep)
     except Drifted as error:
-        yield Finding("environment", str(error), REBUILD, Drifted.exit_status)
+        yield Finding("environment", error.what, error.remedy, error.exit_status)
     else:
         yield from _environment(here, deep)
     here = code.current()
@@ -53,7 +53,7 @@ def _accepted(here: Environment) -> Iterator[Finding]:
     try:
         listed = lock.read()
     except PressboxError as error:
-        yield Finding("accepted", *str(error).split("; ", 1), error.exit_status)
+        yield Finding("accepted", error.what, error.remedy, error.exit_status)
         return
     if here.digest in lock.digests(listed):
         yield Finding("accepted", "yes")
@@ -74,4 +74,4 @@ def _keys() -> Iterator[Finding]:
             else:
                 yield Finding("signer", found)
     except PressboxError as error:
-        yield Finding("signers", *str(error).split("; ", 1), error.exit_status)
+        yield Finding("signers", error.what, error.remedy, error.exit_status)

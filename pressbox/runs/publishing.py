@@ -12,10 +12,11 @@ from pathlib import Path
 from threading import Thread
 
 from pressbox.atomic import beside
+from pressbox.console import note
 from pressbox.data.corpus import Corpus
 from pressbox.environment import drift, lock
 from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN, Environment, shortened
-from pressbox.errors import Drifted, NotTrusted, PressboxError, UsageError, note
+from pressbox.errors import Drifted, NotTrusted, PressboxError, UsageError
 from pressbox.provenance import code, statement
 from pressbox.provenance.code import Code
 from pressbox.provenance.statement import resources

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pressbox import ROOT
+from pressbox.console import note
 from pressbox.data.corpus import NAMED_SOURCES
 from pressbox.data.tables import DEFAULTS as READING
 from pressbox.environment import drift
 from pressbox.environment.passport import STEERING, file_digest
-from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, note
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 from pressbox.provenance import statement
 from pressbox.provenance.code import code_files
 from pressbox.runs import confinement

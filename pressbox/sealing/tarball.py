@@ -19,8 +19,9 @@ from pathlib import Path
 
 from pressbox import ROOT
 from pressbox.atomic import beside
+from pressbox.console import checkpoint
 from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN
-from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, checkpoint, reading_model
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reading_model
 from pressbox.provenance.statement import summary
 from pressbox.sealing import container
 from pressbox.trust import gnupg

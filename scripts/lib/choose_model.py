@@ -24,8 +24,8 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from pressbox.console import Parser, note, reporting
 from pressbox.data import corpus, sources
-from pressbox.errors import Parser, note, reporting
 from pressbox.learning import features
 from pressbox.learning.calibration import out_of_fold, temperature, threshold
 

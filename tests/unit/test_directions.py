@@ -18,7 +18,8 @@ FLOORS = (
     ("classifier", "provenance"),
     ("data", "special_k"),
     ("environment", "trust"),
-    ("atomic", "console", "errors", "payload"),
+    ("atomic", "console", "payload"),
+    ("errors",),
     ("__init__",),
 )
 HEIGHT = {room: -depth for depth, rooms in enumerate(FLOORS) for room in rooms}

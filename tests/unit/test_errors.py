@@ -6,7 +6,8 @@ import pytest
 from conftest import ROOT
 
 import pressbox
-from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reporting, visible
+from pressbox.console import reporting
+from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, visible
 
 
 @pytest.mark.parametrize(("kind", "status"), [(PressboxError, 1), (UsageError, 2)])
@@ -15,6 +16,12 @@ def test_an_error_is_one_line_and_the_exit_status_of_its_kind(kind, status, caps
         raise kind("two\nlines", "do\r\n this")
     assert caught.value.code == status
     assert capsys.readouterr() == ("", "error: two lines; do this\n")
+
+
+def test_what_and_remedy_are_told_apart_whatever_they_hold():
+    error = PressboxError("one; two", "three; four")
+    assert (error.what, error.remedy) == ("one; two", "three; four")
+    assert str(error) == "one; two; three; four"
 
 
 @pytest.mark.parametrize(
