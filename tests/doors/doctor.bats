@@ -43,8 +43,7 @@ lock.accept(drift.Environment(passport, digest), datetime.date(2026, 1, 2))
 
 # release ARGUMENT...: of what is in the checkout now, committed
 release() {
-	git add --all
-	git -c user.name=T -c user.email=t@t.example commit --quiet --allow-empty --message Release
+	commit_checkout
 	scripts/train.sh --release --door docker --signing-key "$SECRET" --passphrase-file "$PASSPHRASE" "$@"
 }
 

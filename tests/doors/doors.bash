@@ -12,6 +12,12 @@ copy_checkout() {
 	find "$1/models" -name '*.tar.gz' -delete
 }
 
+# commit_checkout: whatever is in it; a release is trained from a commit
+commit_checkout() {
+	git -C "$CHECKOUT" add --all
+	git -C "$CHECKOUT" -c user.name=T -c user.email=t@t.example commit --quiet --allow-empty --message Release
+}
+
 # as_user UID COMMAND...: with a home of its own, and let in to the engine
 as_user() {
 	local uid=$1 home=$BATS_FILE_TMPDIR/home-$1

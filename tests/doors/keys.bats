@@ -36,6 +36,7 @@ signer() {
 	grep -q "scripts/keys.sh trust $PUBLIC" "$BATS_FILE_TMPDIR/said"
 	local command
 	command=$(grep '^scripts/train.sh' "$BATS_FILE_TMPDIR/said")
+	commit_checkout
 	run -0 --separate-stderr bash -c "$command --release"
 	[ "$(signer models/sports.tar.gz)" = "$FINGERPRINT" ]
 }
@@ -118,6 +119,7 @@ signer() {
 	echo "pinentry-program $pinentry" >"$home/gpg-agent.conf"
 	export GNUPGHOME=$home
 	gpg --batch --quiet --import "$SECRET"
+	commit_checkout
 	run -0 --separate-stderr scripts/train.sh --release --door docker --signing-agent "$FINGERPRINT" --output models/agent.tar.gz
 	gpgconf --kill all
 	[ -s "$BATS_FILE_TMPDIR/asked" ]
@@ -139,6 +141,7 @@ needles() {
 @test "the key and passphrase are in no argument, no inspection, no layer, no log, no model, no disk" {
 	local progress=$BATS_TEST_TMPDIR/progress traces=$BATS_TEST_TMPDIR/traces container script
 	mkdir "$traces"
+	commit_checkout
 	needles >"$BATS_TEST_TMPDIR/needles"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/needles")" = 4 ]
 	scripts/train.sh --release --door docker --data long.csv --signing-key "$SECRET" --passphrase-file "$PASSPHRASE" \
