@@ -36,6 +36,7 @@ from special_k.model_metadata import metadata_format_v3
 from pressbox.classifier import SportClassifier
 from pressbox.data.corpus import Corpus
 from pressbox.errors import NotTrusted
+from pressbox.payload import payload_digest
 from pressbox.sealing import container, tarball
 from pressbox.sealing.container import SIGNED, VERSION
 from pressbox.trust import signing_key
@@ -249,9 +250,9 @@ def resealed(attributes):
     """The genuine model with other content of attributes, and a statement that fits it."""
     parts = {**members(genuine()), **attributes}
     left_out = (tarball.STATEMENT, tarball.NAKED, SIGNED, VERSION)
-    payload = {name: content for name, content in parts.items() if name not in left_out}
+    files = {name: content for name, content in parts.items() if name not in left_out}
     statement = json.loads(parts[tarball.STATEMENT])
-    statement["subject"][0]["digest"]["sha256"] = payload.payload_digest(payload)[7:]
+    statement["subject"][0]["digest"]["sha256"] = payload_digest(files)[7:]
     return forged({**attributes, tarball.STATEMENT: json.dumps(statement).encode()})
 
 

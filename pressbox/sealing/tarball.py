@@ -22,6 +22,7 @@ from pressbox.atomic import beside
 from pressbox.console import checkpoint
 from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reading_model
+from pressbox.payload import payload_digest
 from pressbox.provenance.statement import summary
 from pressbox.sealing import container
 from pressbox.trust import gnupg
@@ -152,8 +153,8 @@ def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
         raise NotTrusted(
             Reason.STATEMENT, f"it is not one of Pressbox ({type(error).__name__}: {error})"
         ) from error
-    payload = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
-    if payload.payload_digest(payload) != facts["model_digest"]:
+    files = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
+    if payload_digest(files) != facts["model_digest"]:
         raise NotTrusted(Reason.STATEMENT, "it speaks of another model")
     return statement, facts
 
