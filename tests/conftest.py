@@ -75,6 +75,15 @@ def same_handler():
         signal.signal(number, handler)
 
 
+@pytest.fixture
+def no_agents():
+    """End the agents of earlier tests: a replay is refused where it could reach one."""
+    from hostile import RINGS
+
+    for ring in RINGS:
+        ring.rest()
+
+
 @pytest.fixture(scope="session")
 def real_data(tmp_path_factory):
     """The folder 20news/ of real newsgroup articles, in load_files layout."""
@@ -268,8 +277,9 @@ def trust(folder, *trusted):
 def python(*arguments, cwd=ROOT, env=(), **options):
     """Run Python as a person does, in this checkout or a copy: ``python("train.py", path)``."""
     if arguments[:2] == ("-m", "pressbox"):
-        # By its name, that of the container would be found.
-        arguments = (Path(cwd, "pressbox", "__main__.py"), *arguments[2:])
+        # By its name, that of the container would be found, and not the one of a copy.
+        command = Path(cwd, "pressbox", "__main__.py")
+        arguments = (command if command.exists() else ROOT / command.relative_to(cwd), *arguments[2:])
     options = {"input": "", "text": not isinstance(options.get("input"), bytes), **options}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],

@@ -63,6 +63,9 @@ class Holder:
     signing: SigningKey
 
 
+RINGS: list["Ring"] = []
+
+
 class Ring:
     """A GnuPG home of somebody's own, with any clock and any option."""
 

@@ -167,7 +167,8 @@ def test_in_a_notebook_the_key_leaves_the_variables_and_signs_again(
         except PermissionError:
             print("closed")
     """
-    done = python("-c", textwrap.dedent(code), cwd=checkout, env=variables)
+    env = {**variables, "PYTHONPATH": str(checkout)}
+    done = python("-c", textwrap.dedent(code), cwd=checkout, env=env)
     assert done.stdout == f"{stranger.signing.passphrase} False\n" * 2 + "closed\n", done.stderr
 
 

@@ -19,6 +19,8 @@ from pressbox.runs import replay as replaying
 from pressbox.sealing import tarball
 from pressbox.trust import signing_key
 
+pytestmark = pytest.mark.usefixtures("no_agents")
+
 
 def replay(checkout, *arguments, **env):
     return python("-m", "pressbox", "replay", "--demo", *arguments, cwd=checkout, env=env)

@@ -22,6 +22,7 @@ def own(checkout):
     return checkout
 
 
+@pytest.mark.usefixtures("no_agents")
 def test_a_model_of_ones_own_is_trained_sealed_shown_and_used(own, tmp_path, table):
     path = tmp_path / "own.tar.gz"
     done = python("train.py", path, "--data", table, cwd=own)
