@@ -36,6 +36,9 @@ PARAMETERS = {
 # Of the digest of each row, so many bytes are kept: enough to tell rows apart, not to guess them.
 ROW_BYTES = 6
 
+# Bytes, with room to spare: Linux gives a program 128 KiB in one piece.
+LONGEST_ARGUMENT = 1 << 16
+
 # The published fields, and what each may be: a type, or a pattern for the whole of a string.
 SHA256 = re.compile(r"[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -178,8 +181,8 @@ def summary(statement: dict) -> dict:
     used = resources(definition["resolvedDependencies"])
     environment, repository = used["environment"], used["code"]["annotations"]
     drift = environment.get("annotations", {}).get("drift")
-    source = definition["externalParameters"]["source"]
-    test = definition["externalParameters"].get("test") or ""
+    parameters = definition["externalParameters"]
+    source, test = parameters["source"], parameters.get("test") or ""
     door = definition["internalParameters"].get("door", UNKNOWN)
     sealed_at = run["metadata"]["finishedOn"]
     metrics = resources(run["byproducts"])["metrics"]["annotations"]
@@ -187,6 +190,7 @@ def summary(statement: dict) -> dict:
     for what, right in (
         ("drift that is not told in words", drift is None or _strings(drift, list)),
         ("a source or a door that is not a name", _strings([source, test, door], list)),
+        ("a way to read tables that nobody can give", _arguments(parameters)),
         ("a tree that is neither dirty nor clean", isinstance(repository["dirty"], bool | None)),
         ("digests of code that are none", _digests(repository.get("files", {}))),
         ("metrics that are not numbers", all(map(_is_number, metrics.values()))),
@@ -217,6 +221,14 @@ def _is_release(definition: dict, environment: dict) -> bool:
         definition["buildType"] == BUILD_TYPE
         and definition["externalParameters"]["release"] is True
         and environment.get("annotations", {}).get("deep") is True
+    )
+
+
+def _arguments(parameters: dict) -> bool:
+    """Whether a replay can give a program what says how tables are read; ValueError if not."""
+    chosen = [parameters[name] for name in READING if name in parameters]
+    return _strings(chosen, list) and all(
+        "\0" not in value and len(os.fsencode(value)) <= LONGEST_ARGUMENT for value in chosen
     )
 
 

@@ -7,24 +7,28 @@ in which a model is read is gone: only NotTrusted may come out, and in time.
 import contextlib
 import functools
 import json
+import subprocess
 import time
 
 import pytest
 from hostile import (
     ANY,
     SECONDS,
+    at,
     attribute,
     forged,
     genuine,
     members,
     resealed,
     sealed_by,
+    stated_anew,
     tiny,
 )
 from hypothesis import HealthCheck, given, settings
 from test_fuzz import mutated, replaced
 
 from pressbox.__main__ import _json, _print
+from pressbox.data.tables import DEFAULTS as READING
 from pressbox.errors import NotTrusted, PressboxError, Reason
 from pressbox.learning.evaluation import evaluate
 from pressbox.page import report
@@ -252,6 +256,32 @@ def test_a_moment_that_no_training_writes_is_refused(moment, places):
     path.write_bytes(forged({STATEMENT: json.dumps(statement).encode()}))
     with pytest.raises(NotTrusted, match=r"^not trusted \(statement\)"):
         tarball.verify(path)
+
+
+PARAMETERS = ("predicate", "buildDefinition", "externalParameters")
+
+
+@pytest.mark.parametrize("name", sorted(READING))
+@pytest.mark.parametrize(
+    "value", ["\0", "a\0b", "\ud800", "x" * 200_000, "\u20ac" * 30_000, None, 5, [], ["a"], {}]
+)
+def test_what_no_program_can_be_given_is_refused(name, value, places):
+    path, _ = places
+    path.write_bytes(genuine())
+    path.write_bytes(stated_anew(path, at((*PARAMETERS, name), value)))
+    with pytest.raises(NotTrusted, match=r"^not trusted \(statement\)"):
+        tarball.verify(path)
+
+
+@pytest.mark.parametrize("name", sorted(READING))
+@pytest.mark.parametrize("value", ["", "\t", "-x", "a\nb", "\x1b[31m", "\udcff", "\u20ac" * 1000])
+def test_whatever_a_program_can_be_given_is_not_refused(name, value, places):
+    path, _ = places
+    path.write_bytes(genuine())
+    path.write_bytes(stated_anew(path, at((*PARAMETERS, name), value)))
+    definition = tarball.verify(path).statement["predicate"]["buildDefinition"]
+    options = replay._options({**definition["externalParameters"], "source": "newsroom"}, {})
+    assert subprocess.run(["/bin/true", *options]).returncode == 0
 
 
 def test_the_last_moment_that_there_is_can_be_shown(places):
