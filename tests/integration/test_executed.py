@@ -387,6 +387,43 @@ def test_what_is_no_release_is_refused_at_both_ends(why, releasing, checkout, tm
         verified(checkout, tmp_path / "release.tar.gz")
 
 
+RELEASE = {
+    "signer": {"demo": False},
+    "release": True,
+    "door": "docker",
+    "code": {"commit": "0" * 40, "dirty": False},
+    "drift": [],
+    "environment_digest": "sha256:0",
+}
+
+
+def test_what_says_each_thing_that_a_release_has_to_say_is_one():
+    for door in ("docker", "podman"):
+        tarball._demand_release(("sha256:0",), {**RELEASE, "door": door})
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"signer": {"demo": True}}, "signed with the demo key"),
+        ({"release": False}, "not trained with --release"),
+        *(({"door": door}, f"the door {door!r}")
+          for door in ("devcontainer", "inside", "unknown", "", "Docker", "docker ")),
+        ({"code": {"commit": "unknown", "dirty": False}}, "not that of a commit"),
+        *(({"code": {"commit": "0" * 40, "dirty": dirty}}, "not that of a commit")
+          for dirty in (True, None, 0)),
+        ({"drift": None}, "had drifted: nobody looked"),
+        ({"drift": ["a file"]}, "had drifted: a file"),
+        ({"environment_digest": "sha256:1"}, "is not an accepted one"),
+        ({"environment_digest": "unknown"}, "is not an accepted one"),
+    ],
+)  # fmt: skip
+def test_one_thing_that_is_not_as_a_release_has_it_is_enough_to_refuse(other, why):
+    """A statement is its signer's word: whoever verifies asks each thing again."""
+    with pytest.raises(NotTrusted, match=f"policy.*{why}"):
+        tarball._demand_release(("sha256:0",), {**RELEASE, **other})
+
+
 def test_a_model_of_an_earlier_version_is_no_release():
     environments = (tarball.describe(GOLDEN)["environment_digest"],)
     facts = {**tarball.describe(GOLDEN), "drift": []}
