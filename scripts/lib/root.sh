@@ -70,7 +70,7 @@ needs_stage() {
 set_stage() {
 	local name
 	trap finish EXIT
-	rm -rf "$STAGE"
+	sweep "${STAGE%/*}"
 	# Others get as far as out, but see no name on the way.
 	if ! { [ -d "${STAGE%/*}" ] || mkdir -m 755 "${STAGE%/*}"; } || ! mkdir -m 711 "$STAGE" || ! mkdir -m 700 "$STAGE/before" "$STAGE/out"; then
 		die "$EX_FAILED" "$STAGE cannot be made; make room there"
@@ -81,6 +81,17 @@ set_stage() {
 			die "$EX_FAILED" "$WRITES/$name could not be copied to $STAGE; make room there"
 	done
 	chown -R "$NOBODY" "$STAGE/out"
+}
+
+# sweep FOLDER: stages there, perhaps with a key, of runs of root's that were killed (-9)
+sweep() {
+	local stage pid
+	for stage in "$1"/.root.*; do
+		pid=${stage##*/.root.}
+		[[ $pid =~ ^[0-9]+$ && -O $stage && ! -L $stage && -d $stage/out && -d $stage/before ]] || continue
+		if [ "$pid" != "$$" ] && kill -0 "$pid" 2>/dev/null; then continue; fi
+		rm -rf "$WRITES/.root.$pid".* "$stage"
+	done
 }
 
 # take_over: put what is new in the stage into the folder, as files of root's. Only contents are taken,

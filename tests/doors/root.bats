@@ -99,6 +99,29 @@ leaving() {
 	[ ! -e models/sports.html ]
 }
 
+@test "what a killed run of root's left is swept by the next one, and nothing else is" {
+	git -c safe.directory='*' checkout --quiet train.py
+	local folder=$BATS_TEST_TMPDIR/keys log=$BATS_TEST_TMPDIR/log killed
+	mkdir -m 700 "$folder"
+	leaving 'echo training >"$(dirname "$1")/begun" && sleep 60'
+	scripts/train.sh --door docker --allow-drift --output "$folder/sports.tar.gz" >"$log" 2>&1 &
+	killed=$!
+	timeout 60 bash -c 'until [ -e "$1"/.root.*/out/begun ]; do sleep 0.1; done' bash "$CHECKOUT/.cache"
+	kill -KILL "$killed"
+	wait "$killed" || true
+	[ -d "$CHECKOUT/.cache/.root.$killed/out" ]
+	git -c safe.directory='*' checkout --quiet train.py
+	# One whose run goes on, one that a run left when it put things in place, and what is not ours.
+	mkdir -p "$folder/.root.$$/out" "$folder/.root.$$/before" "$folder/.root.4194305/out" "$folder/.root.4194305/before" \
+		"$folder/.root.4194306" "$folder/.root.2024-backup/out" "$folder/.root.2024-backup/before"
+	touch "$folder/.root.4194305/out/a.sec.asc" "$folder/.root.4194305.a.sec.asc" "$folder/.root.4194306.mine"
+	run -0 --separate-stderr scripts/keys.sh new 'A <a@b.example>' --out "$folder"
+	run -0 --separate-stderr scripts/train.sh --door docker --output "$folder/sports.tar.gz"
+	[ "$(cd "$folder" && echo .root.* | tr ' ' '\n' | sort)" = "$(printf '%s\n' ".root.$$" .root.2024-backup .root.4194306 .root.4194306.mine | sort)" ]
+	[ -z "$(find "$CHECKOUT" -name '.root.*')" ]
+	rm -r "$folder"
+}
+
 @test "keys, trusted signers and accepted environments that root changes are root's" {
 	local folder=$BATS_TEST_TMPDIR/keys
 	mkdir -m 700 "$folder"
