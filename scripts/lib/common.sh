@@ -7,8 +7,8 @@ readonly EX_FAILED=1 EX_USAGE=2 EX_UNAVAILABLE=69
 # Where the checkout lies in the image, whichever door leads there.
 INSIDE=/workspaces/pressbox
 DRY_RUN=
-# See temporary, and stage.
-TEMPORARY='' MADE_BY='' STAGE=''
+# See temporary, stage, and let_in_agent.
+TEMPORARY='' MADE_BY='' STAGE='' AGENT=''
 
 say() {
 	printf '%s\n' "$*" >&2
@@ -75,6 +75,7 @@ temporary() {
 finish() {
 	[ "$BASHPID" != "$MADE_BY" ] || rm -rf "$TEMPORARY"
 	[ -z "$STAGE" ] || rm -rf "$STAGE"
+	[ -z "$AGENT" ] || chmod o-rw "$AGENT" 2>/dev/null || true
 }
 
 # Whoever is in the image already; no variable is believed about that.

@@ -159,10 +159,13 @@ demand_readable() {
 	[ -z "$hidden" ] || die "$EX_FAILED" "$hidden cannot be read by user $user, who root is in the container; as root: chmod -R a+rX that"
 }
 
-# let_in_agent SOCKET: sets SEEN_AS; root's agent is asked by somebody else, whom only a mount leads there
+# let_in_agent SOCKET: sets SEEN_AS; root's agent is asked by somebody else, whom only a mount leads
+# there, and only while this script runs; see finish
 let_in_agent() {
 	if [ "$(id -u)" = 0 ] && [ -z "$DRY_RUN" ]; then
-		[ -z "$(find "${1%/*}" -maxdepth 0 -perm -o=x)" ] || die "$EX_FAILED" "${1%/*} is open to everybody; as root: chmod 700 that"
+		[ -z "$(find "${1%/*}/" -maxdepth 0 -perm /go=x)" ] || die "$EX_FAILED" "${1%/*} is open to others; as root: chmod 700 that"
+		trap finish EXIT
+		AGENT=$1
 		chmod o+rw "$1"
 	fi
 	let_in "$1" rw
