@@ -278,8 +278,8 @@ def python(*arguments, cwd=ROOT, env=(), **options):
     """Run Python as a person does, in this checkout or a copy: ``python("train.py", path)``."""
     if arguments[:2] == ("-m", "pressbox"):
         # By its name, that of the container would be found, and not the one of a copy.
-        command = Path(cwd, "pressbox", "__main__.py")
-        arguments = (command if command.exists() else ROOT / command.relative_to(cwd), *arguments[2:])
+        folders = (Path(folder, "pressbox", "__main__.py") for folder in (cwd, ROOT))
+        arguments = (next(filter(Path.exists, folders)), *arguments[2:])
     options = {"input": "", "text": not isinstance(options.get("input"), bytes), **options}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],

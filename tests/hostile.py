@@ -73,6 +73,7 @@ class Ring:
         self.home = tempfile.mkdtemp(prefix="ring-", dir="/dev/shm")
         # The agent would spend a second on making guesses at a passphrase slow.
         Path(self.home, "gpg-agent.conf").write_text("s2k-count 65536\n")
+        RINGS.append(self)
         atexit.register(self.close)
 
     def rest(self):

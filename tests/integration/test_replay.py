@@ -26,12 +26,6 @@ def replay(checkout, *arguments, **env):
     return python("-m", "pressbox", "replay", "--demo", *arguments, cwd=checkout, env=env)
 
 
-@pytest.fixture(autouse=True)
-def no_agent():
-    """Where somebody's agent can be reached, nothing is replayed."""
-    demo_ring().rest()
-
-
 @pytest.fixture
 def trained(checkout, tmp_path, table):
     """A model of the small table, trained by a copy of this checkout."""
