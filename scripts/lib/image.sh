@@ -24,7 +24,8 @@ choose_base() {
 inputs_digest() {
 	(
 		cd "$ROOT"
-		cat .dockerignore .devcontainer/Dockerfile .devcontainer/pressbox_checkout.py .devcontainer/tools.txt \
+		cat .dockerignore .devcontainer/Dockerfile .devcontainer/font_list.py .devcontainer/layer.sh \
+			.devcontainer/pressbox_checkout.py .devcontainer/tools.txt \
 			pressbox/environment/passport.py pyproject.toml poetry.lock \
 			third_party/special_k/pyproject.toml third_party/special_k/*.py
 		if [ -n "$BASE_IMAGE" ]; then

@@ -7,7 +7,9 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-PROGRAMS = sorted([*ROOT.glob("scripts/*.sh"), ROOT / ".ci" / "run"])
+PROGRAMS = sorted(
+    [*ROOT.glob("scripts/*.sh"), *ROOT.glob(".devcontainer/*.sh"), ROOT / ".ci" / "run"]
+)
 SOURCED = sorted([*ROOT.glob("scripts/lib/*.sh"), *ROOT.glob("tests/doors/*.bash")])
 
 
