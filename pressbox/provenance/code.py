@@ -37,7 +37,7 @@ GIT_VARIABLES = {
     "GIT_NO_LAZY_FETCH": "1",
     "HOME": "/nonexistent",
 }
-FILTER = re.compile(r"filter\.(.+)\.(?:clean|smudge|process|required)")
+FILTER = re.compile(r"filter\.(.*)\.(?:clean|smudge|process|required)")
 HIDDEN = re.compile(r"(^|/)\.")
 CODE = (*all_suffixes(), ".pth")
 OBJECT_FORMATS = {40: "sha1", 64: "sha256"}
@@ -118,13 +118,12 @@ def _committed(sources: dict[str, bytes]) -> dict:
     # A tree that was unpacked somewhere below another repository is not that one's commit.
     if not ROOT.samefile(top):
         raise _Unknown(f"the repository is that of {top}, not of {ROOT}")
-    off = []
+    off = {}
     for name in {found[1] for key in configured if (found := FILTER.fullmatch(key))}:
-        for program in ("clean", "smudge", "process"):
-            off += ["-c", f"filter.{name}.{program}="]
-        off += ["-c", f"filter.{name}.required=false"]
+        off |= {f"filter.{name}.{program}": "" for program in ("clean", "smudge", "process")}
+        off[f"filter.{name}.required"] = "false"
     every = ["--porcelain", "-z", "--untracked-files=all", "--ignored", "--ignore-submodules=dirty"]
-    status = _git(*off, "status", *every).split("\0")
+    status = _git("status", *every, settings=off).split("\0")
     return {
         "commit": commit,
         "dirty": any(map(_is_dirt, status)) or not _same(sources, commit),
@@ -156,10 +155,15 @@ def _configuration() -> dict[str, str]:
     return {entry[0]: entry[-1] for entry in entries}
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments: str, settings: dict[str, str] | None = None) -> str:
     command = [GIT, "-C", ROOT, *HARDENED, *arguments]
+    # Not with -c, for which a name that holds an equals sign ends there.
+    settings = settings or {}
+    variables = {**GIT_VARIABLES, "GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (name, value) in enumerate(settings.items()):
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     try:
-        done = subprocess.run(command, capture_output=True, env=GIT_VARIABLES)
+        done = subprocess.run(command, capture_output=True, env=variables)
     except OSError as error:
         raise _Unknown(f"there is no {GIT} ({error.strerror})") from error
     if done.returncode:

@@ -79,12 +79,15 @@ def test_a_change_that_git_was_told_to_overlook_is_told(flag, repository):
     assert code.current().dirty is True
 
 
-def test_nothing_that_the_repository_or_the_caller_names_is_run(repository, tmp_path, monkeypatch):
+@pytest.mark.parametrize("driver", ["mine", "a=b", "a.clean", "=", "", "\xe9", "Mine"])
+def test_nothing_that_the_repository_or_the_caller_names_is_run(
+    driver, repository, tmp_path, monkeypatch
+):
     root, commit, git = repository
     ran = tmp_path / ".git" / "ran"
-    for name in ("filter.mine.clean", "filter.mine.process", "core.fsmonitor"):
+    for name in (f"filter.{driver}.clean", f"filter.{driver}.process", "core.fsmonitor"):
         git("config", name, f"touch {ran}; cat")
-    (root / ".git" / "info" / "attributes").write_text("* filter=mine\n")
+    (root / ".git" / "info" / "attributes").write_text(f"* filter={driver}\n")
     (root / "train.py").touch()
     (root / ".git" / "bin").mkdir()
     (root / ".git" / "bin" / "git").symlink_to("/usr/bin/false")
