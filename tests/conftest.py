@@ -1,6 +1,8 @@
 """What the tests share: a small corpus, a sealed model of it, throw-away keys, the command line."""
 
+import contextlib
 import copy
+import fcntl
 import functools
 import json
 import os
@@ -48,6 +50,7 @@ WORDS = {
 
 def pytest_configure(config):
     config.addinivalue_line("markers", f"real_data: needs the folder that {REAL_DATA} names")
+    config.addinivalue_line("markers", "alone: no other test may run at the same time")
     # special_k asks for the time in the way of 2020, which Python deprecated since.
     config.addinivalue_line("filterwarnings", "ignore:datetime.datetime.utcnow:DeprecationWarning")
     # A developer's own key takes no part.
@@ -66,6 +69,32 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in needing]
 
 
+@contextlib.contextmanager
+def locked(path, kind):
+    with path.open("a") as file:
+        fcntl.flock(file, kind)
+        try:
+            yield
+        finally:
+            # Closing would not do where a child has the file, too.
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Keep the tests of pytest-xdist's other workers from one that is marked ``alone``."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    shared = Path(item.config.option.basetemp).parent
+    alone = item.get_closest_marker("alone")
+    with contextlib.ExitStack() as room:
+        # One by one through the door: whoever waits there to be alone is overtaken by nobody.
+        with locked(shared / "door", fcntl.LOCK_EX):
+            kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+            room.enter_context(locked(shared / "room", kind))
+        return (yield)
+
+
 @pytest.fixture(autouse=True)
 def same_handler():
     """What a command does on Ctrl-C and SIGTERM ends with the test."""
@@ -73,15 +102,6 @@ def same_handler():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-@pytest.fixture
-def no_agents():
-    """End the agents of earlier tests: a replay is refused where it could reach one."""
-    from hostile import RINGS
-
-    for ring in RINGS:
-        ring.rest()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import hmac
 import io
 import itertools
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import warnings
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +37,7 @@ from special_k.model_metadata import metadata_format_v3
 
 from pressbox.classifier import SportClassifier
 from pressbox.data.corpus import Corpus
-from pressbox.errors import NotTrusted
+from pressbox.errors import NotTrusted, PressboxError
 from pressbox.payload import payload_digest
 from pressbox.sealing import container, tarball
 from pressbox.sealing.container import SIGNED, VERSION
@@ -63,9 +65,6 @@ class Holder:
     signing: SigningKey
 
 
-RINGS: list["Ring"] = []
-
-
 class Ring:
     """A GnuPG home of somebody's own, with any clock and any option."""
 
@@ -73,15 +72,10 @@ class Ring:
         self.home = tempfile.mkdtemp(prefix="ring-", dir="/dev/shm")
         # The agent would spend a second on making guesses at a passphrase slow.
         Path(self.home, "gpg-agent.conf").write_text("s2k-count 65536\n")
-        RINGS.append(self)
         atexit.register(self.close)
 
-    def rest(self):
-        """End the agent; the next signature starts it again."""
-        subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "all"], check=False)
-
     def close(self):
-        self.rest()
+        subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "all"], check=False)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def gpg(self, *arguments, stdin=b"", clock="", passphrase=PASSPHRASE):
@@ -117,6 +111,12 @@ class Ring:
     def clear_sign(self, line, fingerprint, *options, clock=""):
         user = ["--local-user", fingerprint]
         return self.gpg(*options, *user, "--clear-sign", stdin=line + b"\n", clock=clock)
+
+
+def rest_all():
+    """End all rings' agents, which the next signatures start again: for tests that are alone."""
+    for home in Path("/dev/shm").glob("ring-*"):
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
 
 
 @functools.cache
@@ -348,6 +348,28 @@ def verdict_apart(path):
     assert done.returncode == 0, done.stderr
     verdict, *seconds = done.stdout.split()
     return verdict, *map(float, seconds)
+
+
+def apart(work):
+    """A process that does the work. Its status is 1 after a PressboxError, negative if killed."""
+    with warnings.catch_warnings():
+        # The worker of pytest-xdist that forks has a thread, of which the child wants nothing.
+        warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
+        process = os.fork()
+    if not process:
+        outcome = 2
+        try:
+            work()
+            outcome = 0
+        except PressboxError:
+            outcome = 1
+        finally:
+            os._exit(outcome)
+    return process
+
+
+def ended(process):
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 # Fuzzing: what takes bytes that nobody has vouched for, and what to start from

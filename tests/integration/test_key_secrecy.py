@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from conftest import assert_refused, python, trust
-from hostile import PASSPHRASE, Ring, opens
+from hostile import PASSPHRASE, Ring, apart, ended, opens
 
 from pressbox.errors import PressboxError
 from pressbox.trust import gnupg, signing_key
@@ -206,24 +206,24 @@ def until(condition):
 
 def test_kill_9_in_the_middle_of_a_signing_leaves_no_agent_and_no_home(stranger):
     reading, writing = os.pipe()
-    process = os.fork()
-    if not process:
-        try:
-            with gnupg.signing_home(stranger.signing) as (home, _):
-                os.write(writing, home.encode())
-                time.sleep(SECONDS)
-        finally:
-            os._exit(1)
+
+    def sign():
+        with gnupg.signing_home(stranger.signing) as (home, _):
+            os.write(writing, home.encode())
+            time.sleep(SECONDS)
+
+    process = apart(sign)
     home = os.read(reading, 1000).decode()
     for descriptor in (reading, writing):
         os.close(descriptor)
     assert list(Path(home, "private-keys-v1.d").iterdir())
     assert agents(home)
     os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
+    assert ended(process) == -signal.SIGKILL
     until(lambda: not agents(home) and not Path(home).exists())
 
 
+@pytest.mark.alone
 def test_kill_9_of_a_training_that_signs_leaves_no_agent_and_no_home(
     variables, stranger, checkout, table, tmp_path
 ):

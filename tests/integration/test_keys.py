@@ -22,8 +22,10 @@ from hostile import (
     ROOT,
     Holder,
     Ring,
+    apart,
     armoured,
     demo_signs,
+    ended,
     forged,
     genuine,
     opens,
@@ -458,24 +460,18 @@ def test_a_new_key_needs_a_name_and_a_day(name, days, new, tmp_path):
 
 @pytest.mark.parametrize("size", [0, 50, 400, 500])
 def test_a_new_key_for_which_there_is_no_space_leaves_no_part_of_it(size, new, tmp_path):
-    process = os.fork()
-    if not process:
-        outcome = 2
-        try:
-            write = signers._write_secrets
+    write = signers._write_secrets
 
-            def small(contents):
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-                write(contents)
+    def small(contents):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        write(contents)
 
-            signers._write_secrets = small
-            new()
-        except PressboxError:
-            outcome = 1
-        finally:
-            os._exit(outcome)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 1
+    def work():
+        signers._write_secrets = small
+        new()
+
+    assert ended(apart(work)) == 1
     assert not list((tmp_path / "keys").iterdir())
     assert new().files.keys() == signers.SUFFIXES.keys()
 
@@ -670,7 +666,7 @@ def commands(file):
     [(c, n) for c, files in {"trust": 4, "revoke": 2, "rotate": 4}.items() for n in range(files)],
 )
 def test_a_command_that_is_killed_between_two_files_is_given_again(
-    command, step, good, checkout, tmp_path, monkeypatch
+    command, step, good, checkout, tmp_path
 ):
     folder, undisturbed = checkout / "gnupg", tmp_path / "undisturbed"
     (folder / RETIRING).write_text(json.dumps({DEMO: f"{TODAY}"}))
@@ -686,14 +682,12 @@ def test_a_command_that_is_killed_between_two_files_is_given_again(
         signers_write(path, content)
 
     signers_write = signers._write
-    process = os.fork()
-    if not process:
-        try:
-            monkeypatch.setattr(signers, "_write", write)
-            run(folder)
-        finally:
-            os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+
+    def work():
+        signers._write = write
+        run(folder)
+
+    assert ended(apart(work)) == 9
     try:
         trusted_signers(folder)
     except NotTrusted as error:

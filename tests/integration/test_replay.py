@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import assert_refused, python
-from hostile import at, demo_ring, stated_anew
+from hostile import at, rest_all, stated_anew
 
 from pressbox.environment.passport import STEERING
 from pressbox.runs import confinement
@@ -19,11 +19,18 @@ from pressbox.runs import replay as replaying
 from pressbox.sealing import tarball
 from pressbox.trust import signing_key
 
-pytestmark = pytest.mark.usefixtures("no_agents")
-
 
 def replay(checkout, *arguments, **env):
     return python("-m", "pressbox", "replay", "--demo", *arguments, cwd=checkout, env=env)
+
+
+# Where somebody's agent can be reached, nothing is replayed.
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("no_agent")]
+
+
+@pytest.fixture
+def no_agent():
+    rest_all()
 
 
 @pytest.fixture
@@ -208,7 +215,7 @@ def test_without_its_list_of_files_nothing_is_run(checkout, committed, table):
 
 def test_another_file_than_the_one_that_was_signed_is_not_run(checkout, committed, table):
     committed.write_bytes(stated_anew(committed, at((*FILES, "train.py"), f"sha256:{0:064}")))
-    demo_ring().rest()
+    rest_all()
     refused = replay(checkout, committed, "--data", table)
     assert_refused(refused, 1, "does not hold the code that the model names")
 

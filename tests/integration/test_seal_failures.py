@@ -4,12 +4,13 @@ import errno
 import os
 import resource
 import signal
+import tempfile
 from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import trust
-from hostile import DEMO, Ring, demo_ring, opens, tiny
+from hostile import DEMO, Ring, apart, demo_ring, ended, opens, tiny
 
 from pressbox.errors import NotTrusted, PressboxError, Reason
 from pressbox.sealing import container, tarball
@@ -26,13 +27,11 @@ def seal(earlier):
 
 
 @pytest.fixture(autouse=True)
-def no_home_is_left():
-    def homes():
-        return {path.name for path in Path("/dev/shm").glob("pressbox-*")}
-
-    before = homes()
-    yield
-    assert homes() == before
+def no_home_is_left(monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="homes-", dir=gnupg.MEMORY) as homes:
+        monkeypatch.setattr(gnupg, "MEMORY", Path(homes))
+        yield
+        assert not list(Path(homes).iterdir())
 
 
 def without_o_tmpfile(monkeypatch):
@@ -254,25 +253,6 @@ def test_a_folder_in_the_place_of_the_model_is_left_as_it_is(tmp_path):
 # Processes of their own: a disk that is full at some byte, and kill -9
 
 
-def apart(work):
-    """A process that does the work. Its status is 1 after a PressboxError, negative if killed."""
-    process = os.fork()
-    if not process:
-        outcome = 2
-        try:
-            work()
-            outcome = 0
-        except PressboxError:
-            outcome = 1
-        finally:
-            os._exit(outcome)
-    return process
-
-
-def status(process):
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-
-
 @pytest.mark.parametrize("size", [0, 1, 100, 400, 1000, 2000])
 def test_no_space_at_some_byte_leaves_everything_as_it_was(size, seal, untouched):
     def work():
@@ -280,12 +260,12 @@ def test_no_space_at_some_byte_leaves_everything_as_it_was(size, seal, untouched
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         seal()
 
-    assert status(apart(work)) == 1
+    assert ended(apart(work)) == 1
     untouched()
 
 
 def test_with_space_enough_it_is_sealed(seal, earlier, sealed):
-    assert status(apart(seal)) == 0
+    assert ended(apart(seal)) == 0
     assert earlier.read_bytes() != sealed
 
 
@@ -302,7 +282,7 @@ def killed(seal, owner, name, after):
         setattr(owner, name, kill)
         seal()
 
-    assert status(apart(work)) == -signal.SIGKILL
+    assert ended(apart(work)) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -338,6 +318,6 @@ def test_kill_9_after_the_rename_leaves_the_new_model_alone(seal, earlier):
 def test_of_sealings_at_once_one_wins_whole_and_nothing_else_is_left(seal, earlier):
     models = [tiny(f"model-{number}", 1.0 + number) for number in range(4)]
     for process in [apart(partial(seal, model=model)) for model in models]:
-        assert status(process) == 0
+        assert ended(process) == 0
     assert tarball.describe(earlier)["model_digest"] in {model.digest for model in models}
     assert list(earlier.parent.iterdir()) == [earlier]

@@ -100,6 +100,7 @@ def test_a_full_disk_leaves_the_earlier_model(limit, what, earlier, untouched):
     untouched()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from conftest import ROOT, assert_refused, python
+from hostile import rest_all
 
 PAGE = (ROOT / "docs" / "your-own-model.md").read_text()
 
@@ -22,7 +23,7 @@ def own(checkout):
     return checkout
 
 
-@pytest.mark.usefixtures("no_agents")
+@pytest.mark.alone
 def test_a_model_of_ones_own_is_trained_sealed_shown_and_used(own, tmp_path, table):
     path = tmp_path / "own.tar.gz"
     done = python("train.py", path, "--data", table, cwd=own)
@@ -32,6 +33,7 @@ def test_a_model_of_ones_own_is_trained_sealed_shown_and_used(own, tmp_path, tab
     assert json.loads(shown.stdout)["labels"] == ["cricket", "golf", "tennis"]
     said = python("-m", "pressbox", "predict", path, "a googly and a maiden", cwd=own)
     assert "cricket" in said.stdout
+    rest_all()
     again = python("-m", "pressbox", "replay", "--demo", path, "--data", table, cwd=own)
     assert again.stdout.startswith("identical "), again.stderr + again.stdout
 
