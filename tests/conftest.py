@@ -1,20 +1,12 @@
-"""What the tests share: a small corpus, a sealed model of it, throw-away keys, the command line."""
+"""Fixtures: a small corpus, a sealed model of it, a copy of this checkout, a key of nobody."""
 
-import contextlib
 import copy
-import fcntl
-import functools
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
-import tempfile
 import warnings
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,27 +17,20 @@ with warnings.catch_warnings():
     import gpg as _  # noqa: F401
 
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from support import ROOT
+from support.keys import make_key
+from support.models import WORDS, solver, stated, write_jsonl
+from support.turns import turn
 
 from pressbox.data.corpus import load_corpus
-from pressbox.environment import drift
 from pressbox.learning import training
 from pressbox.learning.evaluation import evaluate
-from pressbox.provenance import code, statement
 from pressbox.sealing import tarball
-from pressbox.trust import gnupg, signing_key
+from pressbox.trust import signing_key
 
-ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = "PRESSBOX_REAL_DATA"
 # The tests came through a door; what they start did not.
 os.environ.pop("PRESSBOX_DOOR", None)
-DEMO = "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4"
-TEXTS = ["a wicket and an innings", "the caddie took the putter", "", "nothing known"]
-WORDS = {
-    "cricket": ["wicket", "innings", "bowler", "crease", "stumps", "umpire", "googly", "maiden"],
-    "golf": ["fairway", "bunker", "putt", "caddie", "birdie", "links", "albatross", "tee"],
-    "tennis": ["racket", "serve", "volley", "baseline", "deuce", "rally", "tiebreak", "ace"],
-}
 
 
 def pytest_configure(config):
@@ -69,29 +54,13 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in needing]
 
 
-@contextlib.contextmanager
-def locked(path, kind):
-    with path.open("a") as file:
-        fcntl.flock(file, kind)
-        try:
-            yield
-        finally:
-            # Closing would not do where a child has the file, too.
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     """Keep the tests of pytest-xdist's other workers from one that is marked ``alone``."""
     if not hasattr(item.config, "workerinput"):
         return (yield)
     shared = Path(item.config.option.basetemp).parent
-    alone = item.get_closest_marker("alone")
-    with contextlib.ExitStack() as room:
-        # One by one through the door: whoever waits there to be alone is overtaken by nobody.
-        with locked(shared / "door", fcntl.LOCK_EX):
-            kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-            room.enter_context(locked(shared / "room", kind))
+    with turn(shared, alone=item.get_closest_marker("alone") is not None):
         return (yield)
 
 
@@ -123,16 +92,6 @@ def rows():
     )
 
 
-def write_jsonl(path, rows):
-    lines = (json.dumps({"text": text, "label": label}) for text, label in rows)
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def shuffled(rows):
-    return sorted(rows, key=lambda row: row[0][::-1])
-
-
 @pytest.fixture(scope="session")
 def table(rows, tmp_path_factory):
     """The path of a small .jsonl file."""
@@ -142,12 +101,6 @@ def table(rows, tmp_path_factory):
 @pytest.fixture(scope="session")
 def corpus(table):
     return load_corpus(str(table))
-
-
-def solver(**parameters):
-    """An estimator that is good enough for any CPU."""
-    exact = {"solver": "newton-cg", "max_iter": 1000}
-    return LogisticRegression(**{**exact, **parameters})
 
 
 @pytest.fixture(scope="session")
@@ -173,19 +126,6 @@ def model(fitted, corpus):
     metrics, _ = evaluate(model, corpus.test)
     model.statement = stated("small", model.digest, corpus, metrics)
     return model
-
-
-@functools.cache
-def surroundings():
-    return drift.current()
-
-
-def stated(name, digest, corpus, metrics=(), here=None, **parameters):
-    """The statement that train.py makes."""
-    chosen = {"release": False, "allow_drift": False, **parameters}
-    byproducts = {"metrics": dict(metrics)}
-    here, now = here or surroundings(), datetime.now(UTC)
-    return statement.statement(name, digest, corpus, code.current(), here, chosen, byproducts, now)
 
 
 @pytest.fixture(scope="session")
@@ -249,74 +189,7 @@ def in_memory():
             holder.kill()
 
 
-@dataclass(frozen=True)
-class ThrowAwayKey:
-    signing: gnupg.SigningKey
-    public: bytes
-    fingerprint: str
-
-
-def make_key(passphrase):
-    with tempfile.TemporaryDirectory(prefix="key-") as home:
-        gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback"]
-        gpg += ["--passphrase", passphrase, "--armor"]
-
-        def ask(*arguments):
-            return subprocess.run([*gpg, *arguments], check=True, capture_output=True).stdout
-
-        ask("--quick-gen-key", "Throw Away <throw@away.example>", "ed25519", "sign", "never")
-        secret, public = ask("--export-secret-keys"), ask("--export")
-        [fingerprint, *_] = [
-            line.split(":")[9]
-            for line in ask("--with-colons", "--list-keys").decode().splitlines()
-            if line.startswith("fpr:")
-        ]
-        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
-    return ThrowAwayKey(gnupg.SigningKey(secret, passphrase), public, fingerprint)
-
-
 @pytest.fixture(scope="session")
 def stranger():
     """A key that nobody trusts."""
     return make_key("Pferd, größer  als 100 %")
-
-
-def trust(folder, *trusted):
-    """Make the folder one of trusted signers, as gnupg/ is: these, and no others."""
-    folder.mkdir(exist_ok=True)
-    names = {f"{key.fingerprint}.pub.asc": key for key in trusted}
-    for name, key in names.items():
-        (folder / name).write_bytes(key.public)
-    fingerprints = {name: key.fingerprint for name, key in names.items()}
-    (folder / "keyname-to-fingerprint.json").write_text(json.dumps(fingerprints))
-    lines = (f"{key.fingerprint}:6:\n" for key in trusted)
-    (folder / "trustdb.txt").write_text("# ownertrust\n" + "".join(lines))
-    return folder
-
-
-def python(*arguments, cwd=ROOT, env=(), **options):
-    """Run Python as a person does, in this checkout or a copy: ``python("train.py", path)``."""
-    if arguments[:2] == ("-m", "pressbox"):
-        # By its name, that of the container would be found, and not the one of a copy.
-        folders = (Path(folder, "pressbox", "__main__.py") for folder in (cwd, ROOT))
-        arguments = (next(filter(Path.exists, folders)), *arguments[2:])
-    options = {"input": "", "text": not isinstance(options.get("input"), bytes), **options}
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **dict(env)},
-        capture_output=True,
-        timeout=120,
-        **options,
-    )
-
-
-def assert_refused(done, status, saying=""):
-    """One error line, what happened and what to do, and nothing a person should not see."""
-    assert done.returncode == status, done.stderr
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1, done.stderr
-    assert "; " in errors[0]
-    assert saying in errors[0]
-    assert "Traceback" not in done.stderr
-    assert "Warning" not in done.stderr

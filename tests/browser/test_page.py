@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import stated
+from support.models import stated
 
 from pressbox.data.corpus import load_corpus
 from pressbox.learning import evaluation

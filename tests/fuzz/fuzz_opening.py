@@ -21,7 +21,7 @@ with atheris.instrument_imports(
     import pickletools  # noqa: F401
 
 
-from hostile import FUZZED, fuzz  # noqa: E402 - after what it uses was instrumented
+from support.hostile import FUZZED, fuzz  # noqa: E402 - after what it uses was instrumented
 
 PARSERS = list(FUZZED.values())
 

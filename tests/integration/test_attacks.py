@@ -18,17 +18,14 @@ from pathlib import Path
 
 import pytest
 import special_k
-from hostile import (
+from support.hostile import (
     FOLDER,
     GZIP,
     SECONDS,
-    Ring,
     Unpickled,
     armoured,
     at,
     attribute,
-    demo_ring,
-    demo_signs,
     forged,
     genuine,
     gzipped,
@@ -40,10 +37,11 @@ from hostile import (
     packed,
     refuses,
     signed_line,
-    tiny,
     unarmoured,
     verdict_apart,
 )
+from support.keys import Ring, demo_ring, demo_signs
+from support.models import tiny
 
 from pressbox.errors import NotTrusted, Reason, UsageError
 from pressbox.sealing import container

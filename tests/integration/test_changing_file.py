@@ -6,7 +6,7 @@ import sys
 import threading
 
 import pytest
-from hostile import genuine, nothing_is_unpickled
+from support.hostile import genuine, nothing_is_unpickled
 
 from pressbox.errors import NotTrusted, UsageError
 from pressbox.sealing import tarball

@@ -9,12 +9,14 @@ import subprocess
 import sys
 
 import pytest
-from conftest import DEMO, ROOT, assert_refused, python
-from hostile import forged, resealed
+from support import ROOT
+from support.hostile import forged, resealed
+from support.processes import assert_refused, python
 
 from pressbox.__main__ import _decoded, main
 from pressbox.sealing import tarball
 from pressbox.trust import signing_key
+from pressbox.trust.signers import DEMO
 
 LABELS = ["cricket", "golf", "tennis"]
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_refused, python, stated, surroundings
+from support import ROOT
+from support.models import stated, surroundings
+from support.processes import assert_refused, python
 
 from pressbox.data import corpus
 from pressbox.learning import training

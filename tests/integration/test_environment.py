@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 import special_k
-from conftest import ROOT, python
+from support import ROOT
+from support.processes import python
 
 from pressbox.environment.passport import STEERING
 

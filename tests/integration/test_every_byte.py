@@ -10,7 +10,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hostile import (
+from support.hostile import (
     FOLDER,
     armoured,
     genuine,

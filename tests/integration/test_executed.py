@@ -11,7 +11,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, assert_refused, python, surroundings, trust
+from support import ROOT
+from support.keys import trust
+from support.models import surroundings
+from support.processes import assert_refused, python
 
 from pressbox.environment import lock
 from pressbox.errors import NotTrusted

@@ -6,9 +6,9 @@ A longer run, with coverage to lead it, is tests/fuzz/fuzz_opening.py.
 import json
 
 import pytest
-from hostile import FUZZED, fuzz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.hostile import FUZZED, fuzz
 
 FAST = settings(
     database=None,

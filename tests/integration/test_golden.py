@@ -1,7 +1,8 @@
 """What earlier releases sealed opens for ever, and special_k is what it was."""
 
 import pytest
-from conftest import ROOT, python
+from support import ROOT
+from support.processes import python
 
 from pressbox.sealing import tarball
 

@@ -18,8 +18,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import assert_refused, python, trust
-from hostile import PASSPHRASE, Ring, apart, ended, opens
+from support.hostile import opens
+from support.keys import PASSPHRASE, Ring, trust
+from support.processes import apart, assert_refused, ended, python
 
 from pressbox.errors import PressboxError
 from pressbox.trust import gnupg, signing_key

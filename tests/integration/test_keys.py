@@ -15,29 +15,16 @@ from pathlib import Path
 
 import pytest
 import special_k
-from conftest import python, trust
-from hostile import (
-    DEMO,
-    PASSPHRASE,
-    ROOT,
-    Holder,
-    Ring,
-    apart,
-    armoured,
-    demo_signs,
-    ended,
-    forged,
-    genuine,
-    opens,
-    refuses,
-    sealed_by,
-    tiny,
-)
+from support import ROOT
+from support.hostile import armoured, forged, genuine, opens, refuses, sealed_by
+from support.keys import PASSPHRASE, Holder, Ring, demo_signs, trust
+from support.models import tiny
+from support.processes import apart, ended, python
 
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 from pressbox.sealing import tarball
 from pressbox.trust import gnupg, signers, signing_key
-from pressbox.trust.signers import NAMES, RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
+from pressbox.trust.signers import DEMO, NAMES, RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)

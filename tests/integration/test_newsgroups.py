@@ -12,9 +12,10 @@ import threading
 import urllib.request
 
 import pytest
-from conftest import ROOT, assert_refused, python
 from sklearn.datasets import _twenty_newsgroups, load_files
 from sklearn.datasets._base import RemoteFileMetadata
+from support import ROOT
+from support.processes import assert_refused, python
 
 from pressbox.data import newsgroups
 from pressbox.data.corpus import load_corpus

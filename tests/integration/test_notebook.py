@@ -4,8 +4,9 @@ import re
 
 import nbformat
 import pytest
-from conftest import ROOT, python
 from nbclient import NotebookClient
+from support import ROOT
+from support.processes import python
 
 from pressbox.provenance.statement import resources
 from pressbox.sealing import tarball

@@ -11,16 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import special_k
-from conftest import DEMO, TEXTS, ThrowAwayKey, trust
+from support.keys import Holder, trust
+from support.models import TEXTS
 
 from pressbox.errors import NotTrusted, Reason
 from pressbox.sealing import tarball
 from pressbox.trust import gnupg, signing_key
+from pressbox.trust.signers import DEMO
 
 
 @pytest.fixture
 def demo():
-    return ThrowAwayKey(signing_key.demo_key(), (gnupg.GNUPG / "demo.pub.asc").read_bytes(), DEMO)
+    return Holder(DEMO, (gnupg.GNUPG / "demo.pub.asc").read_bytes(), signing_key.demo_key())
 
 
 def written(path, content):
@@ -133,7 +135,7 @@ def test_a_model_opens_only_where_its_signer_is_trusted(trusted, model, demo, st
     if trusted:
         assert tarball.describe(path, folder)["signer"] == {
             "fingerprint": stranger.fingerprint,
-            "user_id": "Throw Away <throw@away.example>",
+            "user_id": "nobody <nobody@x.example>",
             "expires": None,
             "demo": False,
         }

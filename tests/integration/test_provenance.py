@@ -8,7 +8,8 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from conftest import ROOT, stated, surroundings
+from support import ROOT
+from support.models import stated, surroundings
 
 from pressbox.environment import drift, passport
 from pressbox.environment.passport import STEERING

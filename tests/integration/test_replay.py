@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_refused, python
-from hostile import at, rest_all, stated_anew
+from support.hostile import at, stated_anew
+from support.keys import rest_all
+from support.processes import assert_refused, python
 
 from pressbox.environment.passport import STEERING
 from pressbox.runs import confinement

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, shuffled, write_jsonl
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from support import ROOT
+from support.models import shuffled, write_jsonl
 
 from pressbox.data.corpus import load_corpus
 from pressbox.learning import training

@@ -9,13 +9,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import trust
-from hostile import DEMO, Ring, apart, demo_ring, ended, opens, tiny
+from support.hostile import opens
+from support.keys import Ring, demo_ring, trust
+from support.models import tiny
+from support.processes import apart, ended
 
 from pressbox.errors import NotTrusted, PressboxError, Reason
 from pressbox.sealing import container, tarball
 from pressbox.trust import gnupg, signing_key
 from pressbox.trust.gnupg import SigningKey
+from pressbox.trust.signers import DEMO
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TEXTS, assert_refused, make_key, python, trust
-from hostile import Ring
+from support.keys import Ring, make_key, trust
+from support.models import TEXTS
+from support.processes import assert_refused, python
 
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 from pressbox.sealing import tarball

@@ -11,7 +11,8 @@ import subprocess
 import time
 
 import pytest
-from hostile import (
+from hypothesis import HealthCheck, given, settings
+from support.hostile import (
     ANY,
     SECONDS,
     at,
@@ -22,9 +23,8 @@ from hostile import (
     resealed,
     sealed_by,
     stated_anew,
-    tiny,
 )
-from hypothesis import HealthCheck, given, settings
+from support.models import tiny
 from test_fuzz import mutated, replaced
 
 from pressbox.__main__ import _json, _print

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import special_k
-from hostile import DEMO, demo_ring, genuine, inflate, opens, tiny
+from support.hostile import genuine, inflate, opens
+from support.keys import demo_ring
+from support.models import tiny
 
 from pressbox.sealing import container, tarball
 from pressbox.trust import gnupg, signing_key
+from pressbox.trust.signers import DEMO
 
 TEXTS = ["aa", "bb", "aa bb", ""]
 

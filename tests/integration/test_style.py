@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 PROGRAMS = sorted(
     [*ROOT.glob("scripts/*.sh"), *ROOT.glob(".devcontainer/*.sh"), ROOT / ".ci" / "run"]

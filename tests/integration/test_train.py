@@ -10,8 +10,11 @@ import sys
 
 import pyarrow
 import pytest
-from conftest import ROOT, assert_refused, python, trust, write_jsonl
 from pyarrow import parquet
+from support import ROOT
+from support.keys import trust
+from support.models import write_jsonl
+from support.processes import assert_refused, python
 
 from pressbox.runs import publishing
 from pressbox.sealing import tarball

@@ -4,8 +4,9 @@ import json
 import re
 
 import pytest
-from conftest import ROOT, assert_refused, python
-from hostile import rest_all
+from support import ROOT
+from support.keys import rest_all
+from support.processes import assert_refused, python
 
 PAGE = (ROOT / "docs" / "your-own-model.md").read_text()
 

@@ -1,28 +1,22 @@
-"""What an attacker has: a key ring of their own, a tar and gzip writer without scruples, patience.
+"""What an attacker has: a tar and gzip writer without scruples, patience.
 
 ``genuine()`` is the small model that the attacks start from. ``packed`` writes members as special_k
 does; ``forged`` signs whatever it is given with a key that is trusted.
 """
 
-import atexit
 import base64
 import contextlib
 import functools
 import hmac
 import io
-import itertools
 import json
-import os
 import pickle
-import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
-import warnings
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
@@ -31,119 +25,28 @@ import dill
 import joblib
 import numpy as np
 import pytest
-from conftest import stated
 from special_k import REGISTRY
 from special_k.model_metadata import metadata_format_v3
 
 from pressbox.classifier import SportClassifier
-from pressbox.data.corpus import Corpus
-from pressbox.errors import NotTrusted, PressboxError
+from pressbox.errors import NotTrusted
 from pressbox.payload import payload_digest
 from pressbox.sealing import container, tarball
 from pressbox.sealing.container import SIGNED, VERSION
 from pressbox.trust import signing_key
-from pressbox.trust.gnupg import GNUPG, SigningKey
+from pressbox.trust.gnupg import GNUPG
 from pressbox.trust.signers import DEMO
+from support import ROOT
+from support.keys import demo_signs
+from support.models import tiny
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER = "model_" + "0123456789abcdef" * 2
 GZIP = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
-PASSPHRASE = "correct horse"  # noqa: S105
 SECONDS, MEBIBYTES = 2, 256
 ANY = tarball.Policy()
 
 
-# Key rings
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Whoever has the key: what ``conftest.trust`` takes, and what signs."""
-
-    fingerprint: str
-    public: bytes
-    signing: SigningKey
-
-
-class Ring:
-    """A GnuPG home of somebody's own, with any clock and any option."""
-
-    def __init__(self):
-        self.home = tempfile.mkdtemp(prefix="ring-", dir="/dev/shm")
-        # The agent would spend a second on making guesses at a passphrase slow.
-        Path(self.home, "gpg-agent.conf").write_text("s2k-count 65536\n")
-        atexit.register(self.close)
-
-    def close(self):
-        subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "all"], check=False)
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def gpg(self, *arguments, stdin=b"", clock="", passphrase=PASSPHRASE):
-        command = ["gpg", "--homedir", self.home, "--batch", "--quiet", "--yes", "--no-tty"]
-        command += ["--pinentry-mode", "loopback", "--passphrase", passphrase]
-        command += ["--faked-system-time", f"{clock}T120000!"] if clock else []
-        done = subprocess.run([*command, *arguments], input=stdin, capture_output=True)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
-
-    def new(self, name, expires="never", clock="", algorithm="ed25519", usage="sign"):
-        """Make a key; its fingerprint."""
-        known = set(self.fingerprints())
-        self.gpg(
-            "--quick-gen-key", f"{name} <{name}@x.example>", algorithm, usage, expires, clock=clock
-        )
-        [fingerprint] = set(self.fingerprints()) - known
-        return fingerprint
-
-    def fingerprints(self):
-        lines = self.gpg("--with-colons", "--list-keys").decode().splitlines()
-        return [
-            fields.split(":")[9]
-            for before, fields in itertools.pairwise(lines)
-            if before.startswith("pub:")
-        ]
-
-    def holder(self, fingerprint):
-        secret = self.gpg("--armor", "--export-secret-keys", fingerprint)
-        public = self.gpg("--armor", "--export", fingerprint)
-        return Holder(fingerprint, public, SigningKey(secret, PASSPHRASE))
-
-    def clear_sign(self, line, fingerprint, *options, clock=""):
-        user = ["--local-user", fingerprint]
-        return self.gpg(*options, *user, "--clear-sign", stdin=line + b"\n", clock=clock)
-
-
-def rest_all():
-    """End all rings' agents, which the next signatures start again: for tests that are alone."""
-    for home in Path("/dev/shm").glob("ring-*"):
-        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
-
-
-@functools.cache
-def demo_ring():
-    """The ring of somebody who is trusted: the demo key's."""
-    key = signing_key.demo_key()
-    ring = Ring()
-    ring.gpg("--import", stdin=key.armoured, passphrase=key.passphrase)
-    ring.gpg = functools.partial(ring.gpg, passphrase=key.passphrase)
-    return ring
-
-
-def demo_signs(line, *options):
-    return demo_ring().clear_sign(line, DEMO, *options)
-
-
 # Models
-
-
-def tiny(name="tiny", weight=1.0):
-    """The smallest model there is: two words, two labels."""
-    arrays = np.ones(2), np.array([[weight, -weight]]), np.zeros(1)
-    model = SportClassifier(["aa", "bb"], *arrays, {"labels": ["x", "y"], "vectorizer": {}})
-    even = {"text": "aa bb", "probabilities": [0.5, 0.5]}
-    model.probes = [even]
-    model.statement = stated(name, model.digest, Corpus("nowhere", (), ()))
-    return model
 
 
 def sealed_by(key, model=None, trusted=GNUPG):
@@ -348,28 +251,6 @@ def verdict_apart(path):
     assert done.returncode == 0, done.stderr
     verdict, *seconds = done.stdout.split()
     return verdict, *map(float, seconds)
-
-
-def apart(work):
-    """A process that does the work. Its status is 1 after a PressboxError, negative if killed."""
-    with warnings.catch_warnings():
-        # The worker of pytest-xdist that forks has a thread, of which the child wants nothing.
-        warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
-        process = os.fork()
-    if not process:
-        outcome = 2
-        try:
-            work()
-            outcome = 0
-        except PressboxError:
-            outcome = 1
-        finally:
-            os._exit(outcome)
-    return process
-
-
-def ended(process):
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 # Fuzzing: what takes bytes that nobody has vouched for, and what to start from

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from conftest import surroundings
+from support.models import surroundings
 
 from pressbox.environment import drift, lock, passport
 from pressbox.environment.drift import Environment

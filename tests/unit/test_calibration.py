@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import WORDS, solver
 from scipy.special import log_softmax, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
+from support.models import WORDS, solver
 
 from pressbox.learning import calibration, features, training
 

@@ -9,8 +9,8 @@ from collections import Counter
 
 import pyarrow
 import pytest
-from conftest import shuffled, write_jsonl
 from pyarrow import parquet
+from support.models import shuffled, write_jsonl
 
 from pressbox.data import corpus as corpora
 from pressbox.data.corpus import load_corpus

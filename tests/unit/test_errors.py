@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 import pressbox
 from pressbox.console import reporting

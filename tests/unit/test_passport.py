@@ -6,7 +6,7 @@ import os
 import sys
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 from pressbox.environment import passport
 

@@ -6,8 +6,8 @@ import stat
 
 import pyarrow
 import pytest
-from conftest import write_jsonl
 from pyarrow import parquet
+from support.models import write_jsonl
 
 from pressbox.data import corpus
 from pressbox.data.sources import read

@@ -9,10 +9,10 @@ import tempfile
 import pandas
 import pyarrow
 import pytest
-from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
+from support import ROOT
 
 from pressbox.data import corpus, tables
 from pressbox.data.tables import Layout

@@ -4,9 +4,9 @@ import contextlib
 
 import numpy as np
 import pytest
-from conftest import WORDS, shuffled, solver, write_jsonl
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from support.models import WORDS, shuffled, solver, write_jsonl
 
 from pressbox.data.corpus import load_corpus
 from pressbox.errors import PressboxError, UsageError

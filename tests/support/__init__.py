@@ -1,0 +1,9 @@
+"""What tests use that is no fixture."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# Else pytest does not show what an assertion in these has compared.
+pytest.register_assert_rewrite("support.hostile", "support.processes")
