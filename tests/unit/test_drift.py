@@ -16,8 +16,8 @@ REAL = drift.current()
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
-    """A passport over the files of a folder; the packages and variables are the real ones."""
+def small(tmp_path, few_packages, monkeypatch):
+    """A passport over the files of a folder; its packages and variables are real ones."""
     loaded, folder = tmp_path / "venv", tmp_path / "passport"
     (loaded / "numpy" / "core").mkdir(parents=True)
     for name in ("numpy/core/a.py", "numpy/core/b.so", "numpy/init.py", "scipy.py"):

@@ -13,6 +13,7 @@ from pressbox.environment import passport
 FILES = {"/usr/bin/python3.13": "a" * 64, "/usr/lib/libz.so.1": "b" * 64}
 
 
+@pytest.mark.usefixtures("few_packages")
 @pytest.mark.parametrize("name", passport.STEERING)
 def test_a_variable_that_steers_changes_the_passport(name, monkeypatch):
     before = passport.describe(FILES)
@@ -20,6 +21,7 @@ def test_a_variable_that_steers_changes_the_passport(name, monkeypatch):
     assert passport.describe(FILES) != before
 
 
+@pytest.mark.usefixtures("few_packages")
 @pytest.mark.parametrize("name", ["HOME", "HOSTNAME", "PRESSBOX_DOOR", "USER"])
 def test_where_and_who_we_are_does_not_change_the_passport(name, monkeypatch):
     before = passport.describe(FILES)
@@ -27,6 +29,7 @@ def test_where_and_who_we_are_does_not_change_the_passport(name, monkeypatch):
     assert passport.describe(FILES) == before
 
 
+@pytest.mark.usefixtures("few_packages")
 @pytest.mark.parametrize("path", FILES)
 def test_a_file_changes_the_passport(path):
     before, after = passport.describe(FILES), passport.describe({**FILES, path: "c" * 64})
