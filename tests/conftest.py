@@ -23,8 +23,9 @@ from support.models import WORDS, solver, stated, write_jsonl
 from support.turns import turn
 
 from pressbox.data.corpus import load_corpus
-from pressbox.learning import training
-from pressbox.learning.evaluation import evaluate
+from pressbox.learning import evaluation, training
+from pressbox.page import report
+from pressbox.provenance import statement
 from pressbox.sealing import tarball
 from pressbox.trust import signing_key
 
@@ -123,9 +124,44 @@ def fitted(corpus, fit):
 def model(fitted, corpus):
     """The small model with its statement. Shared: change a copy."""
     model = copy.copy(fitted)
-    metrics, _ = evaluate(model, corpus.test)
+    metrics, _ = evaluation.evaluate(model, corpus.test)
     model.statement = stated("small", model.digest, corpus, metrics)
     return model
+
+
+@pytest.fixture(scope="module")
+def facts(model):
+    return {
+        **copy.deepcopy(statement.summary(model.statement)),
+        "labels": model.labels,
+        "signer": {
+            "fingerprint": "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4",
+            "user_id": "Sports Desk <desk@sports.example>",
+            "expires": "2027-01-31",
+            "demo": False,
+        },
+        "code": {"commit": "c" * 40, "dirty": False},
+        "sealed_at": "2026-11-05T04:03:02Z",
+    }
+
+
+@pytest.fixture(scope="module")
+def details(model, corpus):
+    rows = [*corpus.test, ("the caddie took the putter", "cricket"), ("ace", "tennis")]
+    return evaluation.evaluate(model, rows)[1]
+
+
+@pytest.fixture(scope="module")
+def words(model):
+    return report.strongest_words(model.vocabulary, model.coefficients, model.labels)
+
+
+@pytest.fixture(scope="module")
+def page(facts, model, details, words):
+    def page(facts=facts, details=details, words=words, previous=None):
+        return report.page(facts, model.statement, details, words, previous)
+
+    return page
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,14 @@ import copy
 import html.parser
 import itertools
 import json
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from support import ROOT
 
-from pressbox.errors import NotTrusted
 from pressbox.learning import evaluation
 from pressbox.page import charts, report
-from pressbox.provenance import statement
-from pressbox.sealing import tarball
 
 EVIL = """<script>alert(1)</script>"'&{{ 7 * 7 }} $\\frac{$"""
 VOID = {"meta", "link", "br", "rect", "path", "ellipse"}
@@ -53,41 +47,6 @@ class Document(html.parser.HTMLParser):
 
     def text(self, *tags):
         return [text for tag, text in self.texts if not tags or tag in tags]
-
-
-@pytest.fixture(scope="module")
-def facts(model):
-    return {
-        **copy.deepcopy(statement.summary(model.statement)),
-        "labels": model.labels,
-        "signer": {
-            "fingerprint": "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4",
-            "user_id": "Sports Desk <desk@sports.example>",
-            "expires": "2027-01-31",
-            "demo": False,
-        },
-        "code": {"commit": "c" * 40, "dirty": False},
-        "sealed_at": "2026-11-05T04:03:02Z",
-    }
-
-
-@pytest.fixture(scope="module")
-def details(model, corpus):
-    rows = [*corpus.test, ("the caddie took the putter", "cricket"), ("ace", "tennis")]
-    return evaluation.evaluate(model, rows)[1]
-
-
-@pytest.fixture(scope="module")
-def words(model):
-    return report.strongest_words(model.vocabulary, model.coefficients, model.labels)
-
-
-@pytest.fixture(scope="module")
-def page(facts, model, details, words):
-    def page(facts=facts, details=details, words=words, previous=None):
-        return report.page(facts, model.statement, details, words, previous)
-
-    return page
 
 
 def made_up(count):
@@ -208,61 +167,6 @@ def test_it_is_a_well_formed_and_labelled_document(page, facts, details, words):
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-
-
-def test_the_same_input_gives_the_same_bytes_everywhere(
-    page, facts, details, words, model, tmp_path
-):
-    given = tmp_path / "given.json"
-    given.write_text(json.dumps([facts, model.statement, details, words]))
-    program = """if True:
-        import json, sys
-        from pathlib import Path
-        from pressbox.page import report
-        page = report.page(*json.loads(Path(sys.argv[1]).read_text()))
-        sys.stdout.buffer.write(page.encode())
-    """
-    # No home, somebody's settings, another order of sets: and not a word on standard error.
-    settings = "text.usetex: True\nlines.scale_dashes: False\nsvg.fonttype: path\n"
-    (tmp_path / "matplotlibrc").write_text(settings)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, given],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "HOME": "/nonexistent",
-            "PYTHONHASHSEED": "7",
-            "PYTHONPATH": str(ROOT),
-            "TZ": "Asia/Tokyo",
-        },
-        capture_output=True,
-    )
-    assert done.stderr == b""
-    assert done.stdout == page().encode()
-
-
-def test_matplotlib_is_imported_for_a_page_alone_and_leaves_nothing_behind(tmp_path):
-    program = """if True:
-        import os, sys
-        from pressbox.page import charts, report
-        assert "matplotlib" not in sys.modules and "jinja2" not in sys.modules
-        charts.reliability([[0.5, 0.5, 1]])
-        assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
-        assert "MPLCONFIGDIR" not in os.environ
-        [folder] = os.listdir(os.environ["TMPDIR"])
-        print(sorted(os.listdir(os.path.join(os.environ["TMPDIR"], folder))))
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    # The image's list of fonts was taken, none was made.
-    assert done.stdout.strip() == str([path.name for path in charts.FONTS.iterdir()])
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_image_holds_the_list_of_fonts_of_its_matplotlib():
@@ -392,21 +296,3 @@ def test_a_model_before_that_held_no_details_is_compared_by_its_metrics(page, fa
 def test_the_strongest_words_of_two_labels_are_the_ends_of_one_row():
     words = report.strongest_words(["a", "b", "c"], np.array([[0.5, -2.0, 0.0]]), ["x", "y"])
     assert words == {"x": [("b", 2.0)], "y": [("a", 0.5)]}
-
-
-def test_words_are_read_from_a_tarball_without_loading_it(sealed, words, tmp_path):
-    path = tmp_path / "small.tar.gz"
-    path.write_bytes(sealed)
-    assert report.words_in(tarball.verify(path).members) == words
-
-
-@pytest.mark.parametrize(
-    ("member", "content"),
-    [("vocabulary.json", b'["one"]'), ("parameters.json", b"{}"), ("coefficients.npy", b"?")],
-)
-def test_a_model_whose_parts_do_not_fit_has_no_words(member, content, sealed, tmp_path):
-    path = tmp_path / "small.tar.gz"
-    path.write_bytes(sealed)
-    members = {**tarball.verify(path).members, member: memoryview(content)}
-    with pytest.raises(NotTrusted, match="cannot be shown"):
-        report.words_in(members)

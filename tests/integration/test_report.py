@@ -1,0 +1,86 @@
+"""The page beside a model, drawn by a process of its own, and of a sealed model."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from support import ROOT
+
+from pressbox.errors import NotTrusted
+from pressbox.page import charts, report
+from pressbox.sealing import tarball
+
+
+def test_the_same_input_gives_the_same_bytes_everywhere(
+    page, facts, details, words, model, tmp_path
+):
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps([facts, model.statement, details, words]))
+    program = """if True:
+        import json, sys
+        from pathlib import Path
+        from pressbox.page import report
+        page = report.page(*json.loads(Path(sys.argv[1]).read_text()))
+        sys.stdout.buffer.write(page.encode())
+    """
+    # No home, somebody's settings, another order of sets: and not a word on standard error.
+    settings = "text.usetex: True\nlines.scale_dashes: False\nsvg.fonttype: path\n"
+    (tmp_path / "matplotlibrc").write_text(settings)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, given],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "HOME": "/nonexistent",
+            "PYTHONHASHSEED": "7",
+            "PYTHONPATH": str(ROOT),
+            "TZ": "Asia/Tokyo",
+        },
+        capture_output=True,
+    )
+    assert done.stderr == b""
+    assert done.stdout == page().encode()
+
+
+def test_matplotlib_is_imported_for_a_page_alone_and_leaves_nothing_behind(tmp_path):
+    program = """if True:
+        import os, sys
+        from pressbox.page import charts, report
+        assert "matplotlib" not in sys.modules and "jinja2" not in sys.modules
+        charts.reliability([[0.5, 0.5, 1]])
+        assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
+        assert "MPLCONFIGDIR" not in os.environ
+        [folder] = os.listdir(os.environ["TMPDIR"])
+        print(sorted(os.listdir(os.path.join(os.environ["TMPDIR"], folder))))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    # The image's list of fonts was taken, none was made.
+    assert done.stdout.strip() == str([path.name for path in charts.FONTS.iterdir()])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_words_are_read_from_a_tarball_without_loading_it(sealed, words, tmp_path):
+    path = tmp_path / "small.tar.gz"
+    path.write_bytes(sealed)
+    assert report.words_in(tarball.verify(path).members) == words
+
+
+@pytest.mark.parametrize(
+    ("member", "content"),
+    [("vocabulary.json", b'["one"]'), ("parameters.json", b"{}"), ("coefficients.npy", b"?")],
+)
+def test_a_model_whose_parts_do_not_fit_has_no_words(member, content, sealed, tmp_path):
+    path = tmp_path / "small.tar.gz"
+    path.write_bytes(sealed)
+    members = {**tarball.verify(path).members, member: memoryview(content)}
+    with pytest.raises(NotTrusted, match="cannot be shown"):
+        report.words_in(members)
