@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The image, seen from outside. tests/integration/test_environment.py looks at it from inside.
+# The image, seen from outside. tests/integration/environment/test_environment.py looks at it from inside.
 
 load doors
 

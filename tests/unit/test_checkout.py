@@ -1,4 +1,5 @@
-"""Which checkout a Python of the image imports from; tests/integration/test_executed.py uses it."""
+"""Which checkout a Python of the image imports from; tests/integration/provenance/test_executed.py
+uses it."""
 
 import sys
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "pressbox"
 # From the top down; what stands in one line lies on one floor.
 FLOORS = (

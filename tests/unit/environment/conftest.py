@@ -1,4 +1,4 @@
-"""Fixtures of the unit tests."""
+"""What the tests of the passport and of drift share."""
 
 import sys
 
