@@ -99,9 +99,16 @@ def trust(folder, *trusted):
 
 
 def rest_all():
-    """End all rings' agents, which the next signatures start again: for tests that are alone."""
-    for home in Path("/dev/shm").glob("ring-*"):
-        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+    """End all agents, which the next signatures start again: for tests that are alone.
+
+    special_k leaves one behind in each home that it makes for itself.
+    """
+    for line in Path("/proc/net/unix").read_text().splitlines():
+        socket = Path(line.split(maxsplit=7)[-1])
+        if socket.name == "S.gpg-agent" and socket.exists():
+            subprocess.run(["gpgconf", "--homedir", socket.parent, "--kill", "all"], check=False)
+            # It answers before it is gone.
+            socket.unlink(missing_ok=True)
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from support.hostile import (
     stated_anew,
 )
 from support.models import tiny
-from test_fuzz import mutated, replaced
+from support.strategies import mutated, replaced
 
 from pressbox.__main__ import _json, _print
 from pressbox.data.tables import DEFAULTS as READING
