@@ -41,7 +41,7 @@ SPY = """
     with open(os.environ["SPY"], "a") as file:
         print(json.dumps(seen), file=file)
 """
-START, TRAINING = "    signing.leave_environment(", "    data = load_corpus("
+START, TRAINING = "    signing_key.leave_environment(", "    data = load_corpus("
 
 
 @pytest.fixture
@@ -52,6 +52,7 @@ def spied(checkout, stranger, table, tmp_path):
     def spied(line, *options, env=(), **others):
         path, script, seen = tmp_path / "a.tar.gz", checkout / "train.py", tmp_path / "seen.json"
         spy = textwrap.indent(textwrap.dedent(SPY), "    ")
+        assert line in script.read_text()
         script.write_text(script.read_text().replace(line, f"{spy}\n{line}"))
         arguments = (path, "--data", table, "--no-page", *options)
         done = python("train.py", *arguments, cwd=checkout, env={"SPY": seen, **env}, **others)
