@@ -23,7 +23,7 @@ from sklearn.naive_bayes import ComplementNB
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pressbox.console import Parser, note, reporting
 from pressbox.data import corpus, sources
 from pressbox.learning import features

@@ -1,6 +1,6 @@
 """Seal and open, beside special_k's own save and load: a line for each, name, value and unit.
 
-Runs inside the image: bench_opening.py MODEL [--large]. The times leave the imports out.
+Runs inside the image: opening.py MODEL [--large]. The times leave the imports out.
 """
 
 import copy
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import special_k
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pressbox.sealing import tarball
 from pressbox.trust import gnupg, signing_key
 

@@ -1,6 +1,6 @@
 """Train, beside scikit-learn as it comes: a line for each, name, value and unit.
 
-Runs inside the image: bench_training.py [--large]. 20 Newsgroups is trained on where the folder
+Runs inside the image: training.py [--large]. 20 Newsgroups is trained on where the folder
 that PRESSBOX_REAL_DATA names has it; with --large so are 1,000, 10,000 and 100,000 made-up texts,
 each by a train.py of its own. Memory is the peak of that process, texts and libraries included.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pressbox import ROOT
 
 SIZES = (1_000, 10_000, 100_000)

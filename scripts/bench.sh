@@ -94,38 +94,20 @@ measure "train.py" "$runs" within python train.py /tmp/bench.tar.gz
 measure "train.py --no-page" "$runs" within python train.py /tmp/bench.tar.gz --no-page
 measure "python -m pressbox verify" "$runs" within python -m pressbox verify models/bench.tar.gz
 measure "python -m pressbox predict" "$runs" within python -m pressbox predict models/bench.tar.gz "a text"
-row "predict 10,000 lines" "$(within python -c "
-import itertools, subprocess, sys, time
-from pressbox.data.corpus import load_corpus
-texts = itertools.cycle(' '.join(text.split()) for text, _ in load_corpus().train)
-lines = '\\n'.join(itertools.islice(texts, 10_000)).encode()
-start = time.perf_counter()
-command = [sys.executable, '-m', 'pressbox', 'predict', 'models/bench.tar.gz']
-answers = subprocess.run(command, input=lines, capture_output=True, check=True).stdout
-assert answers.count(b'\\n') == 10_000
-print(10_000 / (time.perf_counter() - start))" | median)" "texts/s"
+row "predict 10,000 lines" "$(within python bench/predicting.py models/bench.tar.gz | median)" "texts/s"
 measure "import pressbox" "$runs" within python -c 'import pressbox'
-# timed ARGUMENT: seconds that the check of the environment takes, Python's start left out
-timed() {
-	within python -c "
-import time
-from pressbox.environment import drift
-start = time.perf_counter()
-drift.current(deep=$1)
-print(time.perf_counter() - start)"
-}
-row "check of the passport" "$(for ((run = 0; run < runs; run++)); do timed False; done | median)" s
-row "deep check" "$(timed True | median)" s
+row "check of the passport" "$(for ((run = 0; run < runs; run++)); do within python bench/checking.py; done | median)" s
+row "deep check" "$(within python bench/checking.py --deep | median)" s
 
 # training: in a container of its own, which may see folders outside of the checkout
 training() {
 	let_in_real_data
 	choose_door docker
-	enter "$bootstrap" "$PYTHON" scripts/lib/bench_training.py "${large:---small}"
+	enter "$bootstrap" "$PYTHON" bench/training.py "${large:---small}"
 }
 
 while IFS=$'\t' read -r name value unit; do
 	row "$name" "$value" "$unit"
-done < <(within python scripts/lib/bench_opening.py models/bench.tar.gz "${large:---small}" && training)
+done < <(within python bench/opening.py models/bench.tar.gz "${large:---small}" && training)
 
 printf '[\n  %s\n]\n' "$(printf '%s' "${rows[0]}" && printf ',\n  %s' "${rows[@]:1}")"

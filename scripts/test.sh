@@ -2,8 +2,8 @@
 HEEDS=(PRESSBOX_FUZZ_SECONDS PRESSBOX_REAL_DATA PRESSBOX_SCREENSHOTS)
 # shellcheck source=scripts/lib/begin.sh
 . -- "${0%"${0##*/}"}lib/begin.sh"
-# shellcheck source=scripts/lib/browser.sh
-. "$ROOT/scripts/lib/browser.sh"
+# shellcheck source=tests/drivers/browser.sh
+. "$ROOT/tests/drivers/browser.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -90,13 +90,13 @@ sameness)
 	exit "$failed"
 	;;
 layers)
-	# shellcheck source=scripts/lib/layers.sh
-	. "$ROOT/scripts/lib/layers.sh"
+	# shellcheck source=tests/drivers/layers.sh
+	. "$ROOT/tests/drivers/layers.sh"
 	test_layers "$bootstrap"
 	;;
 arm64)
-	# shellcheck source=scripts/lib/arm64.sh
-	. "$ROOT/scripts/lib/arm64.sh"
+	# shellcheck source=tests/drivers/arm64.sh
+	. "$ROOT/tests/drivers/arm64.sh"
 	test_arm64 "$bootstrap"
 	;;
 fuzz) fuzz_inside ;;

@@ -12,6 +12,8 @@
 TOOLCHAIN=$ROOT/.devcontainer/toolchain
 DEVCONTAINER=$TOOLCHAIN/node_modules/.bin/devcontainer
 
+# What ends a command in the container when the script ends, and gets it the signing key.
+SUPERVISED=(bash -p "$INSIDE/scripts/lib/supervise.sh" "$(umask)")
 # Of the image; in a terminal there, PATH may have others.
 PYTHON=/opt/venv/bin/python
 
@@ -223,28 +225,6 @@ require_devcontainer_cli() {
 			die "$EX_FAILED" "the devcontainer CLI could not be installed; see npm's output above"
 	fi
 }
-
-# In the container: take our umask; hand on the signing key, which is the first line of standard
-# input, by a pipe; and end the command when standard input ends, which the script alone holds open.
-# TERM lets the command clean up; KILL follows if it does not.
-# shellcheck disable=SC2016 # expanded in the container
-SUPERVISED=(bash -pc '
-	umask "$0"
-	ulimit -c 0
-	exec 3<&0
-	IFS= read -r key <&3
-	[ -z "$key" ] || export PRESSBOX_SIGNING_FD=4
-	"$@" </dev/null 3<&- 4< <(printf "%s\n" "$key") &
-	child=$!
-	unset key
-	{
-		cat >/dev/null
-		kill -TERM "$child"
-		timeout 5 tail --pid="$child" -f /dev/null
-		kill -KILL "$child"
-	} <&3 >/dev/null 2>&1 &
-	wait "$child"
-' "$(umask)")
 
 # signing_line: key and passphrase in one line, as signing.py reads them; an empty one for what does
 # not sign. Of one that cannot be read a blank is left, which is no key either.

@@ -154,7 +154,7 @@ demand_readable() {
 	local user group hidden
 	[ "$(id -u)" = 0 ] || return 0
 	IFS=: read -r user group < <(user_inside)
-	hidden=$(find -H "$ROOT/train.py" "$ROOT/pressbox" "${READS[@]}" ! -type l \
+	hidden=$(find -H "$ROOT"/{train.py,pressbox,scripts/lib/supervise.sh} "${READS[@]}" ! -type l \
 		! \( -user "$user" -o -perm -o=r -o -group "$group" -perm -g=r \) -print 2>/dev/null | head -n 1 || true)
 	[ -z "$hidden" ] || die "$EX_FAILED" "$hidden cannot be read by user $user, who root is in the container; as root: chmod -R a+rX that"
 }

@@ -23,6 +23,9 @@ setup() {
 	cd "$CHECKOUT"
 }
 
+# What ends the command, from the checkout that is mounted.
+SUPERVISOR=/workspaces/pressbox/scripts/lib/supervise.sh
+
 devcontainer() {
 	local command=$1
 	shift
@@ -59,7 +62,7 @@ within() {
 
 @test "without --door a training goes through the running dev container" {
 	run -0 --separate-stderr scripts/train.sh --dry-run
-	[[ $stderr == *" exec "*"$(container)"* ]]
+	[[ $stderr == *" exec "*"$(container)"*"$SUPERVISOR"* ]]
 	run -0 --separate-stderr scripts/train.sh
 	[ "$output" = "$CHECKOUT/models/sports.tar.gz" ]
 }

@@ -38,8 +38,8 @@ heeded() {
 # others: every name that the scripts use as a variable or could be told by, but those
 others() {
 	{
-		grep -ohE '\$\{?[A-Za-z_][A-Za-z0-9_]*' scripts/*.sh scripts/lib/*.sh | tr -d '${'
-		grep -ohE '\b[A-Za-z_][A-Za-z0-9_]*\+?=' scripts/*.sh scripts/lib/*.sh | tr -d '+='
+		grep -ohE '\$\{?[A-Za-z_][A-Za-z0-9_]*' scripts/*.sh scripts/lib/*.sh tests/drivers/*.sh | tr -d '${'
+		grep -ohE '\b[A-Za-z_][A-Za-z0-9_]*\+?=' scripts/*.sh scripts/lib/*.sh tests/drivers/*.sh | tr -d '+='
 		printf '%s\n' BASH_ENV ENV CDPATH GLOBIGNORE POSIXLY_CORRECT GREP_OPTIONS GREP_COLOR TMP TEMP TEMPDIR TAR_OPTIONS GZIP XZ_OPT \
 			GIT_DIR GIT_WORK_TREE GIT_CONFIG_GLOBAL GIT_INDEX_FILE GIT_EXEC_PATH GNUPGBIN GPG_AGENT_INFO LC_ALL LANG LANGUAGE \
 			PYTHONPATH PYTHONSTARTUP PYTHONHOME PRESSBOX_INSIDE PRESSBOX_DOOR PRESSBOX_SIGNING_FD PRESSBOX_TERMINAL \

@@ -221,6 +221,13 @@ untouched() {
 	untouched
 }
 
+@test "what ends a training lies in the checkout, and is read through its mount" {
+	cp -a "$CHECKOUT" "$BATS_TEST_TMPDIR/own"
+	printf 'echo the one in this checkout\n' >"$BATS_TEST_TMPDIR/own/scripts/lib/supervise.sh"
+	run -0 --separate-stderr "$BATS_TEST_TMPDIR/own/scripts/verify.sh" --door docker "$MODEL"
+	[ "$output" = "the one in this checkout" ]
+}
+
 @test "the status of the training is handed on" {
 	run -2 scripts/train.sh -- --frobnicate
 }

@@ -29,8 +29,8 @@ test_layers() {
 	# A PID namespace, so that whatever was started in it ends with it; its mounts end with it too.
 	# shellcheck disable=SC2016 # expanded by that bash
 	unshare --mount --pid --fork --kill-child --mount-proc \
-		bash -c '. "$1/image.sh"; . "$1/layers.sh"; second_engine "${@:2}"' \
-		bash "$ROOT/scripts/lib" "$folder" "$ENGINE" "$TAGGED" ||
+		bash -c '. "$1/scripts/lib/image.sh"; . "$1/tests/drivers/layers.sh"; second_engine "${@:2}"' \
+		bash "$ROOT" "$folder" "$ENGINE" "$TAGGED" ||
 		die "$EX_FAILED" "the second engine did not build the image; see above"
 	report_layers "$folder"
 }
@@ -91,12 +91,12 @@ build_cold() {
 	"${client[@]}" image inspect --format '{{.Id}}' "$TEST_IMAGE" >"$prefix.id"
 }
 
-# in_image FOLDER SCRIPT ARGUMENT...: run one of scripts/lib with the image's Python; it sees the folder
+# in_image FOLDER SCRIPT ARGUMENT...: run one of tests/drivers with the image's Python; it sees the folder
 in_image() {
 	local folder=$1 script=$2
 	shift 2
 	"$ENGINE" run --rm --network none --user 0:0 --volume "$folder:$folder" \
-		--volume "$ROOT/scripts/lib:$INSIDE/scripts/lib:ro" "$TAGGED" python "$INSIDE/scripts/lib/$script" "$@"
+		--volume "$ROOT/tests/drivers:$INSIDE/tests/drivers:ro" "$TAGGED" python "$INSIDE/tests/drivers/$script" "$@"
 }
 
 make_second_root() {
