@@ -22,10 +22,10 @@ USAGE
 	heeded_variables
 }
 
-bootstrap='' cold='' large='' runs=5
+cold='' large='' runs=5
 while [ $# -gt 0 ]; do
 	case $1 in
-	--bootstrap) bootstrap=yes ;;
+	--bootstrap) BOOTSTRAP=yes ;;
 	--cold) cold=yes ;;
 	--large) large=--large ;;
 	--runs) needs_value "$@" && runs=$2 && shift ;;
@@ -64,9 +64,9 @@ measure() {
 }
 
 inside_container && die "$EX_USAGE" "the bench runs on the host, where the engine is"
-require_engine "$bootstrap"
-require_image "$bootstrap"
-require_devcontainer_cli "$bootstrap"
+require_engine
+require_image
+require_devcontainer_cli
 choose_base
 trap 'rm -f "$ROOT/models/bench.tar.gz"; finish' EXIT
 
@@ -103,7 +103,7 @@ row "deep check" "$(within python bench/checking.py --deep | median)" s
 training() {
 	let_in_real_data
 	choose_door docker
-	enter "$bootstrap" "$PYTHON" bench/training.py "${large:---small}"
+	enter "$PYTHON" bench/training.py "${large:---small}"
 }
 
 while IFS=$'\t' read -r name value unit; do

@@ -24,12 +24,12 @@ USAGE
 	heeded_variables
 }
 
-bootstrap='' door='' accept='' json='' arguments=()
+door='' accept='' json='' arguments=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--accept) accept=yes && arguments+=(--accept) ;;
 	--deep) arguments+=(--deep) ;;
-	--bootstrap) bootstrap=yes ;;
+	--bootstrap) BOOTSTRAP=yes ;;
 	--door) needs_value "$@" && door=$2 && shift ;;
 	--json) json=yes && arguments+=(--json) ;;
 	--dry-run) DRY_RUN=yes ;;
@@ -47,7 +47,7 @@ finding() {
 outside() {
 	local tagged built
 	demand_memory
-	require_engine "$bootstrap" "$DOOR"
+	require_engine "$DOOR"
 	finding '' engine "$("$ENGINE" version --format '{{.Server.Version}}') at $ENGINE"
 	choose_base
 	tagged=$IMAGE:$(inputs_digest | cut -c 1-12)
@@ -56,7 +56,7 @@ outside() {
 	else
 		finding '' image "none of the present Dockerfile and locks; building it"
 	fi
-	require_image "$bootstrap"
+	require_image
 	built=$("$ENGINE" image inspect --format '{{join .RootFS.Layers "\n"}}' "$TAGGED" | sha256)
 	finding '' layers "sha256:$built"
 	running_dev_container && return
@@ -81,6 +81,6 @@ if [ "$DOOR" != inside ]; then
 	fi
 	outside
 fi
-enter "$bootstrap" "$PYTHON" -m pressbox doctor "${arguments[@]}" || status=$?
+enter "$PYTHON" -m pressbox doctor "${arguments[@]}" || status=$?
 [ "$status" != 0 ] || status=$wrong
 exit "$status"

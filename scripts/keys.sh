@@ -30,10 +30,10 @@ USAGE
 	heeded_variables
 }
 
-bootstrap='' door=docker
+door=docker
 while [ $# -gt 0 ]; do
 	case $1 in
-	--bootstrap) bootstrap=yes ;;
+	--bootstrap) BOOTSTRAP=yes ;;
 	--door) needs_value "$@" && door=$2 && shift ;;
 	--dry-run) DRY_RUN=yes ;;
 	--help) usage && exit 0 ;;
@@ -60,8 +60,8 @@ while [ $# -gt 0 ]; do
 		case $folder/ in
 		"$ROOT"/*) die "$EX_USAGE" "$folder is in the repository; keep secret keys out of it" ;;
 		esac
-		let_write "$folder" "$folder"
-		arguments+=(--out "$SEEN_AS" --shown-as "$folder")
+		let_write keys "$folder" "$folder"
+		arguments+=(--out "${SEEN[keys]}" --shown-as "$folder")
 		shift
 		;;
 	rotate,--old | rotate,--until | new,--days)
@@ -71,8 +71,8 @@ while [ $# -gt 0 ]; do
 		;;
 	trust,* | rotate,*)
 		{ [ -f "$1" ] && resolve "$1"; } || die "$EX_USAGE" "there is no file '$1'; give what gpg --armor --export prints"
-		let_in_file "$RESOLVED"
-		arguments+=("$SEEN_AS")
+		let_in_file key "$RESOLVED"
+		arguments+=("${SEEN[key]}")
 		;;
 	*) arguments+=("$1") ;;
 	esac
@@ -84,4 +84,4 @@ trust | revoke | rotate)
 	let_write_at "$ROOT/gnupg" "${files[@]##*/}"
 	;;
 esac
-enter "$bootstrap" "$PYTHON" -m pressbox keys "$verb" "${arguments[@]}"
+enter "$PYTHON" -m pressbox keys "$verb" "${arguments[@]}"

@@ -32,10 +32,10 @@ USAGE
 	heeded_variables
 }
 
-bootstrap='' suite=all
+suite=all
 while [ $# -gt 0 ]; do
 	case $1 in
-	--bootstrap) bootstrap=yes ;;
+	--bootstrap) BOOTSTRAP=yes ;;
 	--help) usage && exit 0 ;;
 	unit | integration | browser | doors | sameness | all | layers | arm64 | fuzz) suite=$1 ;;
 	*) unknown_option "$1" ;;
@@ -49,7 +49,7 @@ pytest_inside() {
 	choose_door "$(inside_container || printf docker)"
 	# Root would be let in everywhere: it tests as the image's own user.
 	[ "$(id -u)" != 0 ] || RUN_AS=1000:1000
-	enter "$bootstrap" "$PYTHON" -m pytest "$@"
+	enter "$PYTHON" -m pytest "$@"
 }
 
 # The fuzzer is no part of the environment: it is installed, by hash, beside it for this one run.
@@ -60,7 +60,7 @@ fuzz_inside() {
 	TMP=mode=1777,exec
 	VARIABLES+=(--env PYTHONPATH=/tmp/fuzz)
 	# shellcheck disable=SC2016 # expanded in the container
-	enter "$bootstrap" bash -c '
+	enter bash -c '
 		pip install --quiet --target /tmp/fuzz --require-hashes --requirement tests/fuzz/requirements.txt
 		python tests/fuzz/fuzz_opening.py -max_total_time="$1"' bash "${PRESSBOX_FUZZ_SECONDS:-600}"
 }
@@ -68,9 +68,9 @@ fuzz_inside() {
 # bats_outside FILE...
 bats_outside() {
 	inside_container && die "$EX_USAGE" "the tests of the doors run on the host, where the engine is"
-	require_engine "$bootstrap"
-	require_image "$bootstrap"
-	require_devcontainer_cli "$bootstrap"
+	require_engine
+	require_image
+	require_devcontainer_cli
 	export ENGINE TAGGED
 	local log=$TEMPORARY/log status=0
 	"$TOOLCHAIN/node_modules/bats/bin/bats" --tap --timing --print-output-on-failure "$@" | tee "$log" || status=1
@@ -81,7 +81,7 @@ bats_outside() {
 
 case $suite in
 unit | integration) pytest_inside "tests/$suite" ;;
-browser) browser_tests "$bootstrap" ;;
+browser) browser_tests ;;
 doors) bats_outside "$ROOT/tests/doors" ;;
 sameness)
 	failed=0
@@ -92,19 +92,19 @@ sameness)
 layers)
 	# shellcheck source=tests/drivers/layers.sh
 	. "$ROOT/tests/drivers/layers.sh"
-	test_layers "$bootstrap"
+	test_layers
 	;;
 arm64)
 	# shellcheck source=tests/drivers/arm64.sh
 	. "$ROOT/tests/drivers/arm64.sh"
-	test_arm64 "$bootstrap"
+	test_arm64
 	;;
 fuzz) fuzz_inside ;;
 all)
 	# Each suite is run, whatever the other says. Subshells: both choose their own door.
 	failed=0
 	(pytest_inside tests/unit tests/integration) || failed=1
-	(browser_tests "$bootstrap") || failed=1
+	(browser_tests) || failed=1
 	(bats_outside "$ROOT/tests/doors") || failed=1
 	exit "$failed"
 	;;

@@ -40,11 +40,11 @@ USAGE
 	heeded_variables
 }
 
-bootstrap='' door='' output='' data=newsroom test='' key='' passphrase='' agent='' release=''
+door='' output='' data=newsroom test='' key='' passphrase='' agent='' release=''
 options=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--bootstrap) bootstrap=yes ;;
+	--bootstrap) BOOTSTRAP=yes ;;
 	--door) needs_value "$@" && door=$2 && shift ;;
 	--output) needs_value "$@" && output=$2 && shift ;;
 	--data) needs_value "$@" && data=$2 && shift ;;
@@ -73,20 +73,21 @@ case " ${options[*]} " in
 *) AVOIDS_DRIFT=yes ;;
 esac
 
-# see SOURCE: sets SEEN_AS, its name inside
-see() {
-	case $1 in
-	newsroom) SEEN_AS=newsroom ;;
+# let_in_source NAME SOURCE: a path, or what train.py knows by its name
+let_in_source() {
+	case $2 in
+	newsroom) SEEN[$1]=newsroom ;;
 	newsgroups)
+		SEEN[$1]=newsgroups
+		[ -z "${SEEN[downloads]:-}" ] || return 0
 		fetch_newsgroups
-		let_in "$cache" ro
-		keep_data_at "$SEEN_AS"
-		SEEN_AS=newsgroups
+		let_in downloads "$cache" ro
+		keep_data_at "${SEEN[downloads]}"
 		;;
 	*)
-		[ -e "$1" ] || die "$EX_USAGE" "there is no source '$1'; give newsroom, newsgroups, a folder or a table"
-		resolve "$1"
-		let_in "$RESOLVED" ro
+		[ -e "$2" ] || die "$EX_USAGE" "there is no source '$2'; give newsroom, newsgroups, a folder or a table"
+		resolve "$2"
+		let_in "$1" "$RESOLVED" ro
 		;;
 	esac
 }
@@ -105,9 +106,9 @@ fetch_newsgroups() {
 	(
 		NETWORK=bridge
 		mapfile -d '' -t files < <(find "$cache/" -maxdepth 1 -type f -print0)
-		let_write "$cache" "$cache" "${files[@]##*/}"
-		keep_data_at "$SEEN_AS"
-		enter "$bootstrap" "$PYTHON" -m pressbox fetch newsgroups >&2
+		let_write downloads "$cache" "$cache" "${files[@]##*/}"
+		keep_data_at "${SEEN[downloads]}"
+		enter "$PYTHON" -m pressbox fetch newsgroups >&2
 	)
 }
 
@@ -126,11 +127,11 @@ resolve "$output" || die "$EX_USAGE" "there is no folder ${output%/*}; create it
 model=$RESOLVED
 name=${model##*/}
 
-see "$data"
-arguments=(--data "$SEEN_AS")
+let_in_source data "$data"
+arguments=(--data "${SEEN[data]}")
 if [ -n "$test" ]; then
-	see "$test"
-	arguments+=(--test "$SEEN_AS")
+	let_in_source test "$test"
+	arguments+=(--test "${SEEN[test]}")
 fi
 
 if [ "$DOOR" = inside ]; then
@@ -150,18 +151,18 @@ if [ -n "$agent" ]; then
 		socket=$(gpgconf --list-dirs agent-extra-socket 2>/dev/null || true)
 		[ -S "$socket" ] || die "$EX_USAGE" "no gpg-agent listens here; start it: gpg-connect-agent /bye"
 		let_in_agent "$socket"
-		options+=(--agent-socket "$SEEN_AS")
+		options+=(--agent-socket "${SEEN[agent]}")
 	fi
 elif [ -n "$KEY_FILE$SIGNING_KEY" ]; then
 	SIGNS=yes
 fi
 
 folder=${model%/*}
-let_write "${folder:-/}" "$ROOT/.cache" "$name" "${name%.tar.gz}.html"
-command=("$PYTHON" train.py "$SEEN_AS/$name" "${arguments[@]}" "${options[@]}" "$@")
+let_write output "${folder:-/}" "$ROOT/.cache" "$name" "${name%.tar.gz}.html"
+command=("$PYTHON" train.py "${SEEN[output]}/$name" "${arguments[@]}" "${options[@]}" "$@")
 if [ "$DOOR" = inside ]; then
-	enter "$bootstrap" "${command[@]}"
+	enter "${command[@]}"
 else
-	enter "$bootstrap" "${command[@]}" >&2
+	enter "${command[@]}" >&2
 fi
 [ -n "$DRY_RUN" ] || printf '%s\n' "$model"

@@ -27,10 +27,10 @@ USAGE
 	heeded_variables
 }
 
-bootstrap='' door='' model='' arguments=()
+door='' model='' arguments=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--bootstrap) bootstrap=yes ;;
+	--bootstrap) BOOTSTRAP=yes ;;
 	--door) needs_value "$@" && door=$2 && shift ;;
 	--json | --release) arguments+=("$1") ;;
 	--name | --not-before | --signer) needs_value "$@" && arguments+=("$1" "$2") && shift ;;
@@ -55,9 +55,9 @@ if [ -L "$model" ] && [ "$DOOR" != inside ]; then
 	temporary
 	mkdir -m 755 "$TEMPORARY/link"
 	ln -s nowhere "$TEMPORARY/link/${model##*/}"
-	let_in "$TEMPORARY/link" ro
-	SEEN_AS+=/${model##*/}
+	let_in model "$TEMPORARY/link" ro
+	SEEN[model]+=/${model##*/}
 else
-	let_in_file "$model"
+	let_in_file model "$model"
 fi
-enter "$bootstrap" "$PYTHON" -m pressbox verify "$SEEN_AS" "${arguments[@]}"
+enter "$PYTHON" -m pressbox verify "${SEEN[model]}" "${arguments[@]}"

@@ -6,7 +6,8 @@ readonly EX_FAILED=1 EX_USAGE=2 EX_UNAVAILABLE=69
 
 # Where the checkout lies in the image, whichever door leads there.
 INSIDE=/workspaces/pressbox
-DRY_RUN=
+# What every script is told by --dry-run and --bootstrap: print commands; make what is missing.
+DRY_RUN='' BOOTSTRAP=''
 # See temporary, stage, and let_in_agent.
 TEMPORARY='' MADE_BY='' STAGE='' AGENT=''
 

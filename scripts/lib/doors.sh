@@ -18,15 +18,15 @@ SUPERVISED=(bash -p "$INSIDE/scripts/lib/supervise.sh" "$(umask)")
 PYTHON=/opt/venv/bin/python
 
 DOOR=
-# What the docker door lets in besides the checkout; see mount.
+# What the docker door lets in besides the checkout; see add_mount.
 MOUNTS=()
 # Of it, what the command reads, by its name here.
 READS=()
+# Where the command finds what is let in, by the name that let_in gives it.
+declare -A SEEN=()
 NETWORK=none
 # Why only a fresh container will do; empty: a dev container will, too.
 FRESH=
-# What the command writes into; where we are root, it runs as the owner of that folder.
-WRITES=$ROOT/models
 # How /tmp is mounted; nothing in it is executable unless somebody asks for that.
 TMP=mode=1777
 # UID:GID inside; empty: who we are.
@@ -49,28 +49,28 @@ case $ROOT in
 *[,=\"]* | *[[:cntrl:]]*) FRESH="the devcontainer CLI cannot mount a checkout with such a path, $ROOT; move it" ;;
 esac
 
-# mount SOURCE TARGET ro|rw: quoted as --mount has it (CSV), for paths with commas
-mount() {
+# add_mount SOURCE TARGET ro|rw: quoted as --mount has it (CSV), for paths with commas
+add_mount() {
 	local option="type=bind,\"source=${1//\"/\"\"}\",\"target=${2//\"/\"\"}\""
 	[[ $1 != *$'\r'* ]] || die "$EX_USAGE" "the engine cannot mount a path with a carriage return in it, $1; rename it"
 	[ "$3" = rw ] || option+=,readonly
 	MOUNTS+=(--mount "$option")
 }
 
-# let_in PATH ro|rw: sets SEEN_AS, the name of the path inside. What lies outside the checkout is
-# mounted beside it, and only the docker door sees it.
+# let_in NAME PATH ro|rw: the command finds it at SEEN[NAME]. What lies outside the checkout is
+# mounted in /mnt/NAME, under its own name, which a model records; only the docker door sees it.
 let_in() {
-	local path=$1
-	[ "$2" = rw ] || READS+=("$path")
+	local name=$1 path=$2 mode=$3
+	[ "$mode" = rw ] || READS+=("$path")
 	if inside_container; then
-		SEEN_AS=$path
+		SEEN[$name]=$path
 	elif [ "$path" = "$ROOT" ] || [ "${path#"$ROOT"/}" != "$path" ]; then
-		SEEN_AS=$INSIDE${path#"$ROOT"}
-		[ "$2" = ro ] || mount "$path" "$SEEN_AS" rw
+		SEEN[$name]=$INSIDE${path#"$ROOT"}
+		[ "$mode" = ro ] || add_mount "$path" "${SEEN[$name]}" rw
 	else
 		FRESH="the dev container sees the checkout alone, not $path; move it there"
-		SEEN_AS=/mnt/${#MOUNTS[@]}/${path##*/}
-		mount "$path" "$SEEN_AS" "$2"
+		SEEN[$name]=/mnt/$name/${path##*/}
+		add_mount "$path" "${SEEN[$name]}" "$mode"
 	fi
 }
 
@@ -78,8 +78,8 @@ let_in() {
 let_in_real_data() {
 	[ -n "${PRESSBOX_REAL_DATA:-}" ] || return 0
 	resolve "$PRESSBOX_REAL_DATA" || die "$EX_USAGE" "PRESSBOX_REAL_DATA names $PRESSBOX_REAL_DATA, which is not there; name a folder that is"
-	let_in "$RESOLVED" ro
-	VARIABLES+=(--env "PRESSBOX_REAL_DATA=$SEEN_AS")
+	let_in realdata "$RESOLVED" ro
+	VARIABLES+=(--env "PRESSBOX_REAL_DATA=${SEEN[realdata]}")
 }
 
 # choose_door DOOR: sets DOOR; the rule when none is asked for: inside a container at once, a fresh
@@ -99,10 +99,9 @@ choose_door() {
 	fi
 }
 
-# enter BOOTSTRAP COMMAND...: through the door that choose_door chose
+# enter COMMAND...: through the door that choose_door chose
 enter() {
-	local bootstrap=$1 pair
-	shift
+	local pair
 	if [ "$DOOR" = inside ]; then
 		cd "$ROOT"
 		[ -z "$DRY_RUN" ] || { run "$@" && return 0; }
@@ -115,13 +114,13 @@ enter() {
 	demand_memory
 	[ "$DOOR" != devcontainer ] || [ -z "$FRESH" ] || die "$EX_USAGE" "$FRESH, or use --door docker"
 	[ -n "$DRY_RUN" ] || demand_readable
-	require_engine "$bootstrap" "$DOOR"
-	require_image "$bootstrap"
+	require_engine "$DOOR"
+	require_image
 	if [ -z "$DOOR" ] && [ -z "$FRESH" ] && running_dev_container && not_drifted; then
 		DOOR=devcontainer
 	fi
 	if [ "$DOOR" = devcontainer ]; then
-		through_devcontainer "$bootstrap" "$@"
+		through_devcontainer "$@"
 	else
 		through_docker "$@"
 	fi
@@ -134,7 +133,7 @@ demand_memory() {
 
 through_docker() {
 	local command engine=docker
-	mount "$ROOT" "$INSIDE" ro
+	add_mount "$ROOT" "$INSIDE" ro
 	mount_history
 	command=("$ENGINE" run --interactive --rm
 		--read-only
@@ -188,13 +187,12 @@ not_drifted() {
 through_devcontainer() {
 	local up
 	if ! running_dev_container; then
-		require_devcontainer_cli "$1"
+		require_devcontainer_cli
 		up=("$DEVCONTAINER" up --docker-path "$ENGINE" --workspace-folder "$ROOT")
 		[ -z "$CONTAINER" ] || up+=(--remove-existing-container)
 		start_dev_container "${up[@]}"
 		[ -z "$DRY_RUN" ] || CONTAINER=CONTAINER
 	fi
-	shift
 	held "$ENGINE" exec --interactive --user "$(user_inside)" "${VARIABLES[@]}" --env PRESSBOX_DOOR=devcontainer \
 		--workdir "$INSIDE" "$CONTAINER" "${SUPERVISED[@]}" "$@"
 }
@@ -212,12 +210,12 @@ start_dev_container() {
 	fi
 }
 
-# require_devcontainer_cli BOOTSTRAP: the pinned CLI, installed into the checkout when first needed
+# require_devcontainer_cli: the pinned CLI, installed into the checkout when first needed
 require_devcontainer_cli() {
 	own_place "$TOOLCHAIN/node_modules"
 	if [ ! -x "$DEVCONTAINER" ] || [ "$TOOLCHAIN/package-lock.json" -nt "$TOOLCHAIN/node_modules/.package-lock.json" ]; then
 		if ! has npm; then
-			[ -n "$1" ] || die "$EX_UNAVAILABLE" "the devcontainer CLI needs Node.js and npm; install them, or run this again with --bootstrap"
+			[ -n "$BOOTSTRAP" ] || die "$EX_UNAVAILABLE" "the devcontainer CLI needs Node.js and npm; install them, or run this again with --bootstrap"
 			require_apt "Node.js"
 			apt_install nodejs npm
 		fi

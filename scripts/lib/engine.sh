@@ -63,14 +63,14 @@ find_engine() {
 	PODMAN=yes
 }
 
-# require_engine BOOTSTRAP [DOOR]: find one; with a non-empty BOOTSTRAP make one if there is none
+# require_engine [DOOR]: find one; with --bootstrap make one if there is none
 require_engine() {
-	local door=${2:-}
+	local door=${1:-}
 	temporary
 	find_engine "$door" && return 0
 	if [ "$door" = podman ]; then
 		die "$EX_UNAVAILABLE" "podman is not installed, or does not work (podman info); install it, or use --door docker"
-	elif [ -n "$1" ] && [ -z "$(named_engine)" ]; then
+	elif [ -n "$BOOTSTRAP" ] && [ -z "$(named_engine)" ]; then
 		bootstrap_engine
 		find_engine "$door" && return 0
 	fi

@@ -27,9 +27,9 @@ mount_history() {
 	printf 'gitdir: %s\n' "$folder" >"$TEMPORARY/git"
 	sed -e "s|^\([[:space:]]*worktree = \).*|\1$INSIDE|" -e '/^[[:space:]]*relative[wW]orktrees = /d' "$common/config" >"$TEMPORARY/config"
 	chmod a+r "$TEMPORARY/git" "$TEMPORARY/config"
-	mount "$common" "$common" ro
-	mount "$TEMPORARY/config" "$common/config" ro
-	mount "$TEMPORARY/git" "$INSIDE/.git" ro
+	add_mount "$common" "$common" ro
+	add_mount "$TEMPORARY/config" "$common/config" ro
+	add_mount "$TEMPORARY/git" "$INSIDE/.git" ro
 }
 
 # seen_from FOLDER PATH: sets RESOLVED, as resolve does, for a path that may be relative to the folder

@@ -34,7 +34,7 @@ inputs_digest() {
 	) | sha256
 }
 
-# require_image BOOTSTRAP: leave an up-to-date image under the tag pressbox. Sets TAGGED, the tag
+# require_image: leave an up-to-date image under the tag pressbox. Sets TAGGED, the tag
 # that names what it is made of.
 require_image() {
 	choose_base
@@ -43,7 +43,7 @@ require_image() {
 		name_image
 		return 0
 	fi
-	if [ -n "$1" ] && [ -z "$BASE_IMAGE" ] && ! pull_base; then
+	if [ -n "$BOOTSTRAP" ] && [ -z "$BASE_IMAGE" ] && ! pull_base; then
 		say "no registry gives debian:trixie-slim"
 		make_base "$LOCAL_BASE"
 		choose_base

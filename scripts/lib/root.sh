@@ -5,6 +5,8 @@
 
 # The image's own user.
 NOBODY=1000:1000
+# What the command writes into; where we are root, it runs as the owner of that folder.
+WRITES=$ROOT/models
 # Files that lie in the stage from the beginning.
 STAGED=()
 
@@ -22,18 +24,20 @@ user_inside() {
 	fi
 }
 
-# let_write FOLDER PARENT [NAME...]: let the command write into the folder, in which it finds these
-# files. Sets SEEN_AS. PARENT is where the stage lies, if there has to be one.
+# let_write NAME FOLDER PARENT [FILE...]: let_in, to write into the folder, in which the command finds
+# these files. PARENT is where the stage lies, if there has to be one.
 let_write() {
+	local name=$1
+	shift
 	WRITES=$1
 	if needs_stage "$@"; then
-		let_in "$STAGE/out" rw
+		let_in "$name" "$STAGE/out" rw
 	else
-		let_in "$1" rw
+		let_in "$name" "$1" rw
 	fi
 }
 
-# let_write_at FOLDER NAME...: the same, for a command that knows the folder as one of the checkout's
+# let_write_at FOLDER FILE...: the same, for a command that knows the folder as one of the checkout's
 let_write_at() {
 	local folder=$1
 	WRITES=$folder
@@ -41,13 +45,13 @@ let_write_at() {
 	own_place "$folder"
 	if needs_stage "$folder" "$ROOT/.cache" "$@"; then
 		FRESH="root cannot write into $folder through the dev container"
-		mount "$STAGE/out" "$INSIDE${folder#"$ROOT"}" rw
+		add_mount "$STAGE/out" "$INSIDE${folder#"$ROOT"}" rw
 	else
-		let_in "$folder" rw
+		let_in "$folder" "$folder" rw
 	fi
 }
 
-# needs_stage FOLDER PARENT [NAME...]: 0 if the folder is root's, and we are root. Sets STAGE, which
+# needs_stage FOLDER PARENT [FILE...]: 0 if the folder is root's, and we are root. Sets STAGE, which
 # set_stage makes once everything else is known to be right.
 needs_stage() {
 	local folder=$1 parent=$2
@@ -135,18 +139,16 @@ copy_plainly() {
 	(umask 077 && cat <"$1" >"$2") 2>/dev/null && chmod "$(printf %o $((8#$mode & 8#666)))" "$2"
 }
 
-# let_in_file FILE: let a file in; of one that root has for itself, a copy that may be read inside
+# let_in_file NAME FILE: let a file in; of one that root has for itself, a copy that may be read inside
 let_in_file() {
-	local copy
-	if [ "$(id -u)" != 0 ] || inside_container || [ -z "$(find "$1" ! -perm -o=r)" ]; then
-		let_in "$1" ro
-		return
+	local name=$1 file=$2
+	if [ "$(id -u)" = 0 ] && ! inside_container && [ -n "$(find "$file" ! -perm -o=r)" ]; then
+		temporary
+		mkdir "$TEMPORARY/$name"
+		install -m 644 "$file" "$TEMPORARY/$name/${file##*/}"
+		file=$TEMPORARY/$name/${file##*/}
 	fi
-	temporary
-	copy=$TEMPORARY/${#MOUNTS[@]}
-	mkdir "$copy"
-	install -m 644 "$1" "$copy/${1##*/}"
-	let_in "$copy/${1##*/}" ro
+	let_in "$name" "$file" ro
 }
 
 # demand_readable: of what is let in, nothing is for root alone, who is somebody else inside
@@ -159,8 +161,8 @@ demand_readable() {
 	[ -z "$hidden" ] || die "$EX_FAILED" "$hidden cannot be read by user $user, who root is in the container; as root: chmod -R a+rX that"
 }
 
-# let_in_agent SOCKET: sets SEEN_AS; root's agent is asked by somebody else, whom only a mount leads
-# there, and only while this script runs; see finish
+# let_in_agent SOCKET: root's agent is asked by somebody else, whom only a mount leads there, and only
+# while this script runs; see finish
 let_in_agent() {
 	if [ "$(id -u)" = 0 ] && [ -z "$DRY_RUN" ]; then
 		[ -z "$(find "${1%/*}/" -maxdepth 0 -perm /go=x)" ] || die "$EX_FAILED" "${1%/*} is open to others; as root: chmod 700 that"
@@ -168,5 +170,5 @@ let_in_agent() {
 		AGENT=$1
 		chmod o+rw "$1"
 	fi
-	let_in "$1" rw
+	let_in agent "$1" rw
 }

@@ -107,7 +107,7 @@ others() {
 	FOREIGN=host PRESSBOX_MEMORY=1g run -0 --separate-stderr bash -c '
 		. scripts/lib/doors.sh
 		choose_door docker
-		enter "" env'
+		enter env'
 	[[ $output != *FOREIGN* && $output != *PRESSBOX_MEMORY* ]]
 	[[ $output == *PRESSBOX_DOOR=docker* ]]
 }

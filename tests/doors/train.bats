@@ -238,7 +238,7 @@ untouched() {
 		. scripts/lib/doors.sh
 		choose_door docker
 		let_write_at "$ROOT/models"
-		enter "" bash -c "
+		enter bash -c "
 			grep -E \"^(CapEff|NoNewPrivs)\" /proc/self/status
 			ls /sys/class/net
 			for folder in / /workspaces/pressbox /workspaces/pressbox/models; do

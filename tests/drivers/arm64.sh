@@ -4,16 +4,16 @@
 
 ARM64_BASE=pressbox-base:trixie-arm64
 
-# test_arm64 BOOTSTRAP: 0 if each source gives the same model digest on both; prints a table
+# test_arm64: 0 if each source gives the same model digest on both; prints a table
 test_arm64() {
 	local folder native failed=0
 	! inside_container || die "$EX_USAGE" "arm64 is emulated on the host, where the engine is"
 	[ "$(uname -m)" = x86_64 ] || die "$EX_USAGE" "this host is no amd64 but $(uname -m), which scripts/test.sh all tests natively; there is nothing to emulate"
-	require_engine "$1"
-	require_image "$1"
+	require_engine
+	require_image
 	native=$TAGGED
-	require_emulation "$1"
-	require_arm64_image "$1"
+	require_emulation
+	require_arm64_image
 	folder=$TEMPORARY/models
 	mkdir "$folder"
 	# Who root is inside writes there.
@@ -37,24 +37,24 @@ emulates_arm64() {
 
 require_emulation() {
 	! emulates_arm64 || return 0
-	[ -n "$1" ] || die "$EX_UNAVAILABLE" "arm64 programs do not run here; install arch-test, binfmt-support and qemu-user-static, or run this again with --bootstrap"
+	[ -n "$BOOTSTRAP" ] || die "$EX_UNAVAILABLE" "arm64 programs do not run here; install arch-test, binfmt-support and qemu-user-static, or run this again with --bootstrap"
 	require_apt "QEMU"
 	apt_install arch-test binfmt-support qemu-user-static
 	# systemd does it when the package is installed.
 	if [ ! -d /run/systemd/system ]; then
-		mountpoint -q /proc/sys/fs/binfmt_misc || command mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+		mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
 		update-binfmts --enable qemu-aarch64
 	fi
 	emulates_arm64 || die "$EX_UNAVAILABLE" "QEMU is installed, but the kernel does not run arm64 programs with it; see update-binfmts --display qemu-aarch64"
 }
 
-# require_arm64_image BOOTSTRAP: sets TAGGED, a tag that names what the image is made of
+# require_arm64_image: sets TAGGED, a tag that names what the image is made of
 require_arm64_image() {
 	# A base from a registry has both architectures; the one made here has this host's alone.
 	if [ "$BASE_IMAGE" = "$LOCAL_BASE" ]; then
 		BASE_IMAGE=$ARM64_BASE
 		if ! "$ENGINE" image inspect "$ARM64_BASE" >/dev/null 2>&1; then
-			[ -n "$1" ] || die "$EX_UNAVAILABLE" "there is no $ARM64_BASE; run this again with --bootstrap, which makes it"
+			[ -n "$BOOTSTRAP" ] || die "$EX_UNAVAILABLE" "there is no $ARM64_BASE; run this again with --bootstrap, which makes it"
 			make_base "$ARM64_BASE" arm64
 		fi
 	fi
@@ -87,22 +87,22 @@ compare_architectures() {
 
 # train_with TAGGED MODEL SOURCE: prints the seconds that it took
 train_with() (
-	model=$2 source=$3 start=$SECONDS
-	TAGGED=$1 WRITES=$(dirname "$2")
+	folder=$(dirname "$2") source=$3 start=$SECONDS
+	TAGGED=$1
 	if [ -e "$source" ]; then
-		let_in "$source" ro
-		source=$SEEN_AS
+		let_in data "$source" ro
+		source=${SEEN[data]}
 	fi
-	let_in "$WRITES" rw
-	through_docker "$PYTHON" train.py "$SEEN_AS/$(basename "$model")" --data "$source" >&2 || exit 1
+	let_write models "$folder" "$folder"
+	through_docker "$PYTHON" train.py "${SEEN[models]}/$(basename "$2")" --data "$source" >&2 || exit 1
 	printf '%d\n' "$((SECONDS - start))"
 )
 
 # show_with TAGGED MODEL: prints what `show` says of it, as JSON
 show_with() (
-	TAGGED=$1 WRITES=$(dirname "$2")
-	let_in "$WRITES" ro
-	through_docker "$PYTHON" -m pressbox show "$SEEN_AS/$(basename "$2")" --json
+	TAGGED=$1
+	let_in model "$2" ro
+	through_docker "$PYTHON" -m pressbox show "${SEEN[model]}" --json
 )
 
 # digest_in JSON NAME

@@ -2,18 +2,18 @@
 # The tests of the page: in a real browser, Debian's chromium, on top of the image.
 # Stands on doors.sh, which whoever sources this has sourced.
 
-# browser_tests BOOTSTRAP: build that browser when its inputs have changed, and test the page in it.
+# browser_tests: build that browser when its inputs have changed, and test the page in it.
 # What it looked like lands in .cache/screenshots, or where PRESSBOX_SCREENSHOTS says.
 browser_tests() {
 	local pictures=${PRESSBOX_SCREENSHOTS:-$ROOT/.cache/screenshots}
 	inside_container && die "$EX_USAGE" "the browser is a container of its own; run this on the host"
-	require_engine "$1"
-	require_image "$1"
+	require_engine
+	require_image
 	build_browser
 	[ -n "${PRESSBOX_SCREENSHOTS:-}" ] || own_place "$pictures"
 	{ mkdir -p -- "$pictures" && resolve "$pictures"; } || die "$EX_FAILED" "$pictures cannot be made; name another folder in PRESSBOX_SCREENSHOTS"
-	let_write "$RESOLVED" "$RESOLVED"
-	VARIABLES+=(--env "PRESSBOX_SCREENSHOTS=$SEEN_AS")
+	let_write screenshots "$RESOLVED" "$RESOLVED"
+	VARIABLES+=(--env "PRESSBOX_SCREENSHOTS=${SEEN[screenshots]}")
 	through_docker "$PYTHON" -m pytest tests/browser
 	say "screenshots: $pictures"
 }

@@ -7,15 +7,15 @@
 TEST_BASE=pressbox-base:layers
 TEST_IMAGE=pressbox:layers
 
-# test_layers BOOTSTRAP: 0 if both engines give the same layers; else prints what differs in them
+# test_layers: 0 if both engines give the same layers; else prints what differs in them
 test_layers() {
 	local folder
 	! inside_container || die "$EX_USAGE" "the layers are compared on the host, where the engine is"
 	[ "$(id -u)" = 0 ] || die "$EX_UNAVAILABLE" "only root can start a second engine; run this with sudo"
-	require_engine "$1"
+	require_engine
 	[ -z "$PODMAN" ] || die "$EX_UNAVAILABLE" "there is podman, but no docker to compare with another; install Docker"
-	require_image "$1"
-	require_commands "$1" mmdebstrap slirp4netns
+	require_image
+	require_commands mmdebstrap slirp4netns
 	# Not in /tmp, which may be memory: a root folder, an engine's images and archives, 6 GB together.
 	folder=$(mktemp -d /var/tmp/pressbox-layers.XXXXXX)
 	# shellcheck disable=SC2064 # this folder
@@ -35,15 +35,14 @@ test_layers() {
 	report_layers "$folder"
 }
 
-# require_commands BOOTSTRAP PACKAGE...: Debian packages with one command each, of the same name
+# require_commands PACKAGE...: Debian packages with one command each, of the same name
 require_commands() {
-	local bootstrap=$1 command missing=()
-	shift
+	local command missing=()
 	for command in "$@"; do
 		has "$command" || missing+=("$command")
 	done
 	[ "${#missing[@]}" -gt 0 ] || return 0
-	[ -n "$bootstrap" ] || die "$EX_UNAVAILABLE" "missing: ${missing[*]}; install them, or run this again with --bootstrap"
+	[ -n "$BOOTSTRAP" ] || die "$EX_UNAVAILABLE" "missing: ${missing[*]}; install them, or run this again with --bootstrap"
 	require_apt "${missing[*]}"
 	apt_install debian-archive-keyring "${missing[@]}"
 }
