@@ -79,7 +79,11 @@ def _checkout_of(script: str) -> str | None:
 
 def _workspace() -> str | None:
     """The one checkout of the container, whose folder Codespaces names after the repository."""
-    found = [entry.path for entry in os.scandir(WORKSPACES) if _is_checkout(entry.path)]
+    try:
+        found = [entry.path for entry in os.scandir(WORKSPACES) if _is_checkout(entry.path)]
+    except OSError:
+        # A replayed training may not look there.
+        return None
     usual = f"{WORKSPACES}/pressbox"
     return usual if usual in found else found[0] if len(found) == 1 else None
 

@@ -16,6 +16,7 @@ from support.models import stated
 from pressbox.data.corpus import load_corpus
 from pressbox.learning import evaluation
 from pressbox.page import report
+from pressbox.provenance.statement import summary
 
 # Only the image with the browser holds them. Without them no test has run: pytest fails (5).
 webdriver = pytest.importorskip("selenium.webdriver", reason="run scripts/test.sh browser")
@@ -73,7 +74,7 @@ def given(fit):
     }
     facts = [
         {
-            **statement.summary(statement),
+            **summary(statement),
             "labels": model.labels,
             "signer": signer,
             "code": {"commit": "3dda74b" + 33 * "0", "dirty": True},

@@ -115,7 +115,7 @@ def digest_of(path):
 
 def poison(checkout):
     """Compile another training beside the real one, so that Python would not look at the source."""
-    source = checkout / "pressbox" / "training.py"
+    source = checkout / "pressbox" / "learning" / "training.py"
     poisoned = source.read_text().replace("DECIMALS = 4", "DECIMALS = 2")
     cached = source.parent / "__pycache__" / f"training.{sys.implementation.cache_tag}.pyc"
     kept = source.read_text()
@@ -313,9 +313,9 @@ def test_without_a_commit_the_training_says_why(checkout, table, tmp_path):
 def releasing(checkout, stranger, table, tmp_path):
     """A checkout that can make a release, and the arguments of one."""
     trust(checkout / "gnupg", stranger)
-    lock = checkout / ".devcontainer" / "environment.lock"
-    lock.unlink()
-    lock.accept(surroundings(), date(2026, 11, 26), lock)
+    path = checkout / ".devcontainer" / "environment.lock"
+    path.unlink()
+    lock.accept(surroundings(), date(2026, 11, 26), path)
     (checkout / ".gitignore").write_text("__pycache__/\n")
     commit(checkout)
     (tmp_path / "key").write_bytes(stranger.signing.armoured)
@@ -379,13 +379,13 @@ DENIED = {
 @pytest.mark.parametrize("why", DENIED)
 def test_what_is_no_release_is_refused_at_both_ends(why, releasing, checkout, tmp_path):
     env, change, status, saying = DENIED[why]
-    lock = checkout / ".devcontainer" / "environment.lock"
-    kept = lock.read_text()
+    path = checkout / ".devcontainer" / "environment.lock"
+    kept = path.read_text()
     change(checkout)
     assert_refused(releasing("--release", **env), status, saying)
     assert not (tmp_path / "release.tar.gz").exists()
     assert releasing(**env).returncode == 0
-    lock.write_text(kept)
+    path.write_text(kept)
     with pytest.raises(NotTrusted, match=r"policy.*not trained with --release"):
         verified(checkout, tmp_path / "release.tar.gz")
 

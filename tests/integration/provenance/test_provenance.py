@@ -14,7 +14,8 @@ from support.models import stated, surroundings
 from pressbox.environment import drift, passport
 from pressbox.environment.passport import STEERING
 from pressbox.errors import PressboxError, UsageError
-from pressbox.provenance import code, statement
+from pressbox.provenance import code
+from pressbox.provenance import statement as provenance
 
 METRICS = {"accuracy": 0.9, "macro_f1": 0.8, "rows": 7}
 DIGEST = "sha256:" + "a" * 64
@@ -177,7 +178,7 @@ def test_the_fields_are_the_published_ones(repository, corpus):
 def test_what_the_model_was_made_of_is_named_with_its_digest(repository, corpus):
     statement = stated("sports", DIGEST, corpus, METRICS)
     definition = statement["predicate"]["buildDefinition"]
-    used = statement.resources(definition["resolvedDependencies"])
+    used = provenance.resources(definition["resolvedDependencies"])
     here = surroundings()
     lock = hashlib.sha256((ROOT / "poetry.lock").read_bytes()).hexdigest()
     assert statement["subject"] == [{"name": "sports", "digest": {"sha256": "a" * 64}}]
@@ -222,17 +223,17 @@ def test_code_that_cannot_be_read_is_one_error(tmp_path):
 
 def test_the_data_are_counted_and_each_row_can_be_told_from_others(corpus):
     statement = stated("sports", DIGEST, corpus, METRICS)
-    used = statement.resources(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
+    used = provenance.resources(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
     part = used["data"]["annotations"]["test"]
     assert sum(part["labels"].values()) == len(corpus.test)
     rows = base64.b64decode(part["rows"])
-    assert len(rows) == statement.ROW_BYTES * len(corpus.test)
+    assert len(rows) == provenance.ROW_BYTES * len(corpus.test)
     row = hashlib.sha256(json.dumps(corpus.test[0]).encode()).digest()
-    assert row[: statement.ROW_BYTES] in rows
+    assert row[: provenance.ROW_BYTES] in rows
 
 
 def test_the_summary_gives_back_what_the_statement_was_made_of(repository, corpus):
-    summary = statement.summary(stated("sports", DIGEST, corpus, METRICS))
+    summary = provenance.summary(stated("sports", DIGEST, corpus, METRICS))
     assert summary.pop("sealed_at").endswith("Z")
     assert summary == {
         "name": "sports",
@@ -250,14 +251,14 @@ def test_the_summary_gives_back_what_the_statement_was_made_of(repository, corpu
 
 def test_drift_is_in_the_statement_for_ever(corpus):
     here = replace(surroundings(), drift=("numpy was changed",), stale=("poetry.lock",))
-    told = statement.summary(stated("sports", DIGEST, corpus, METRICS, here))["drift"]
+    told = provenance.summary(stated("sports", DIGEST, corpus, METRICS, here))["drift"]
     assert told == ["numpy was changed", "poetry.lock is not what this environment was built from"]
 
 
 def test_without_passport_and_repository_the_statement_says_unknown(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(code, "ROOT", tmp_path)
     here = drift.current(folder=tmp_path)
-    summary = statement.summary(stated("sports", DIGEST, corpus, METRICS, here))
+    summary = provenance.summary(stated("sports", DIGEST, corpus, METRICS, here))
     assert summary["environment_digest"] == summary["code"]["commit"] == "unknown"
     assert "no passport" in summary["drift"][0]
 
@@ -274,7 +275,7 @@ def at(path, value):
 @pytest.mark.parametrize("door", ["docker", "podman", "devcontainer", "inside"])
 def test_the_door_is_told(door, corpus, monkeypatch):
     monkeypatch.setenv("PRESSBOX_DOOR", door)
-    assert statement.summary(stated("sports", DIGEST, corpus, METRICS))["door"] == door
+    assert provenance.summary(stated("sports", DIGEST, corpus, METRICS))["door"] == door
 
 
 def test_a_door_that_there_is_not_is_refused(corpus, monkeypatch):
@@ -288,12 +289,12 @@ def test_statements_of_earlier_versions_are_read_and_are_no_releases(version, co
     here = replace(surroundings(), deep=True)
     statement = stated("sports", DIGEST, corpus, METRICS, here, release=True)
     definition = statement["predicate"]["buildDefinition"]
-    assert statement.summary(statement)["release"] is True
+    assert provenance.summary(statement)["release"] is True
     del definition["internalParameters"]["door"]
     definition["buildType"] = f"https://pressbox.example/train/{version}"
     if version == "v1":
         definition["externalParameters"] = {"source": "newsroom"}
-    summary = statement.summary(statement)
+    summary = provenance.summary(statement)
     assert (summary["door"], summary["release"]) == ("unknown", False)
 
 
@@ -321,4 +322,4 @@ def test_an_unknown_field_or_version_is_an_error_not_a_guess(expected, corpus):
     statement = copy.deepcopy(stated("sports", DIGEST, corpus, METRICS))
     UNKNOWN[expected](statement)
     with pytest.raises(ValueError, match=expected.replace("'", ".")):
-        statement.summary(statement)
+        provenance.summary(statement)
