@@ -25,7 +25,9 @@ outcomes() {
 		"bench.sh --runs" "test.sh --frobnicate" "train.sh --data newsgroups --dry-run" "train.sh --help"; do
 		printf '== %s\n' "$command"
 		# shellcheck disable=SC2086 # a command and its arguments
-		"$@" scripts/$command </dev/null 2>&1 || printf 'status %s\n' "$?"
+		"$@" scripts/$command </dev/null 2>"$BATS_TEST_TMPDIR/said" || printf 'status %s\n' "$?"
+		# Which of the two streams comes first is chance.
+		cat "$BATS_TEST_TMPDIR/said"
 	done | grep -v ' tag pressbox:'
 }
 

@@ -137,7 +137,7 @@ def test_a_compiled_file_beside_the_source_is_not_executed(checkout, table, tmp_
     assert done.returncode == 0, done.stderr
     assert digest_of(three) != digest_of(one)
     [change] = tarball.describe(three)["drift"]
-    assert change.startswith("pressbox/__pycache__/training.cpython-313.pyc was loaded")
+    assert change.startswith("pressbox/learning/__pycache__/training.cpython-313.pyc was loaded")
 
 
 def test_a_compiled_file_without_a_source_is_not_found(checkout, table, tmp_path):
