@@ -13,7 +13,8 @@ from support import ROOT
 from support.hostile import forged, resealed
 from support.processes import assert_refused, python
 
-from pressbox.__main__ import _decoded, main
+from pressbox.cli.main import main
+from pressbox.cli.models import _decoded
 from pressbox.sealing import tarball
 from pressbox.trust import signing_key
 from pressbox.trust.signers import DEMO

@@ -27,7 +27,7 @@ from support.hostile import (
 from support.models import tiny
 from support.strategies import mutated, replaced
 
-from pressbox.__main__ import _json, _print
+from pressbox.cli import output
 from pressbox.data.tables import DEFAULTS as READING
 from pressbox.errors import NotTrusted, PressboxError, Reason
 from pressbox.learning.evaluation import evaluate
@@ -51,8 +51,8 @@ def readings(path, model, other):
     """Each way of reading the verified model at the path."""
 
     def shown():
-        _print(model.facts, False)
-        return _json(model.facts)
+        output.say_facts(model.facts, False)
+        return output.to_json(model.facts)
 
     def shown_as_page():
         publishing.write_page(model, path.with_suffix(".html"))

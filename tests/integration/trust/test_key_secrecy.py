@@ -142,7 +142,7 @@ def test_a_command_that_signs_nothing_reads_no_key_and_runs_without_it(
     variables, handed_over, checkout, tmp_path
 ):
     os.set_inheritable(handed_over, True)
-    script = checkout / "pressbox" / "__main__.py"
+    script = checkout / "pressbox" / "cli" / "main.py"
     spy = textwrap.indent(textwrap.dedent(SPY), "    ")
     line = "    parser = Parser("
     script.write_text(script.read_text().replace(line, f"{spy}\n{line}", 1))

@@ -1,0 +1,1 @@
+"""The command line: that of train.py, and that of pressbox."""

@@ -1,0 +1,41 @@
+"""Looking for what is wrong here."""
+
+import sys
+from argparse import Namespace
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from pressbox.cli import output
+from pressbox.cli.options import add_command, json_option
+from pressbox.console import note
+
+
+def add_commands(commands) -> None:
+    sub = add_command(commands, doctor)
+    sub.add_argument("--deep", action="store_true", help="read every file of the environment")
+    sub.add_argument(
+        "--accept", action="store_true", help="add this environment to the accepted ones"
+    )
+    json_option(sub)
+
+
+def doctor(arguments: Namespace) -> None:
+    """Say what is wrong here, and what mends it; exit 4 for drift."""
+    from pressbox.environment import drift, lock
+    from pressbox.runs.doctor import examine
+
+    if arguments.accept:
+        changes = lock.accept(drift.current(deep=True), datetime.now(UTC).date())
+        for change in changes:
+            note(f"accepted: {change}")
+        note("commit .devcontainer/environment.lock" if changes else "it was accepted before")
+    findings = list(examine(arguments.deep))
+    if arguments.json:
+        output.say_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            remedy = f"; {finding.remedy}" if finding.remedy else ""
+            output.say(
+                f"{'WRONG' if finding.status else '':6}{finding.subject:13}{finding.found}{remedy}"
+            )
+    sys.exit(max(finding.status for finding in findings))
