@@ -1,12 +1,46 @@
 """Options that commands share, and what is made of them."""
 
+from __future__ import annotations
+
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pressbox import ROOT
+from pressbox.console import Parser, note, reporting
+from pressbox.data import tables
 from pressbox.errors import UsageError
+from pressbox.trust import signing_key
+
+if TYPE_CHECKING:
+    from pressbox.data.corpus import Corpus
+    from pressbox.runs.publishing import Edition
+    from pressbox.sealing.tarball import Policy
+    from pressbox.trust.gnupg import SigningKey
+
+# What ``begin`` takes besides the path and the key: its keyword, how the option sets it, and help.
+FLAGS = {
+    "with_page": (
+        "--no-page",
+        "store_false",
+        "write no page beside the model, and let it hold no text for one",
+    ),
+    "replace_newer": (
+        "--replace-newer",
+        "store_true",
+        "even a model that says it was sealed later than now",
+    ),
+    "allow_drift": (
+        "--allow-drift",
+        "store_true",
+        "even in an environment that is not as it was built; the model says so for ever",
+    ),
+    "release": ("--release", "store_true", "refuse to sign with the published demo key"),
+}
 
 
 def add_command(
@@ -69,7 +103,7 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def policy(arguments: Namespace):
+def policy(arguments: Namespace) -> Policy:
     """The ``Policy`` that the options give. Raises UsageError for what is not a fingerprint."""
     from pressbox.sealing.tarball import Policy
     from pressbox.trust.signers import FINGERPRINT
@@ -83,3 +117,106 @@ def policy(arguments: Namespace):
 
         environments = tuple(lock.digests(lock.read(arguments.accepted)))
     return Policy(arguments.name, arguments.not_before, tuple(arguments.signer), environments)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as the command line of train.py asks for it."""
+
+    arguments: Namespace
+
+    def begin(self) -> Edition:
+        """Check what can be checked before a training; see ``pressbox.begin``."""
+        from pressbox.runs import publishing
+
+        flags = {name: getattr(self.arguments, name) for name in FLAGS}
+        return publishing.begin(self.arguments.model_path, self.key(), **flags)
+
+    def key(self) -> SigningKey:
+        """What signs; see ``signing_key.choose``."""
+        given = self.arguments
+        return signing_key.choose(
+            given.signing_key,
+            given.passphrase_file,
+            given.signing_agent,
+            given.agent_socket,
+            release=given.release,
+        )
+
+    def load_corpus(self) -> Corpus:
+        """The texts of the source, and those to evaluate on; see ``pressbox.load_corpus``."""
+        from pressbox.data.corpus import load_corpus
+
+        layout = tables.Layout(**{name: getattr(self.arguments, name) for name in tables.DEFAULTS})
+        data = load_corpus(self.arguments.data, self.arguments.test, layout)
+        origin = f"{data.source} and {data.test_source}" if data.test_source else data.source
+        note(f"{len(data.train)} texts to train on, {len(data.test)} to evaluate on, from {origin}")
+        return data
+
+
+def run(train: Callable[[Training], None], description: str) -> None:
+    """Do the training that the command line asks for, and print where the model lies."""
+    arguments = training_parser(description).parse_args()
+    signing_key.leave_environment(hand_over=True)
+    with reporting():
+        train(Training(arguments))
+        # A door of the scripts prints the model's path on the host.
+        if "PRESSBOX_DOOR" not in os.environ:
+            print(arguments.model_path)
+
+
+def training_parser(description: str) -> Parser:
+    """The command line of train.py."""
+    parser = Parser(description=description)
+    parser.add_argument("model_path", type=Path, help="where to put it, e.g. models/sports.tar.gz")
+    parser.add_argument(
+        "--data",
+        metavar="SOURCE",
+        default="newsroom",
+        help="newsroom (default), newsgroups, a folder of texts, or a table: .csv, .tsv, .jsonl,"
+        " .json, .parquet, a folder of such parts; each also .gz or .zst",
+    )
+    parser.add_argument(
+        "--test", metavar="SOURCE", default="", help="evaluate on another source than the training"
+    )
+    _layout_options(parser)
+    for name, (option, action, meaning) in FLAGS.items():
+        parser.add_argument(option, dest=name, action=action, help=meaning)
+    _signing_options(parser)
+    return parser
+
+
+def _layout_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--text-column", metavar="NAME", default="text", help="of a table (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--label-column", metavar="NAME", default="label", help="of a table (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--delimiter",
+        metavar="CHARACTER",
+        default="",
+        type=lambda text: "\t" if text == "\\t" else text,
+        help="between the fields of a .csv or .tsv (default: the comma, the tab)",
+    )
+    parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        default="",
+        help="of files that are not UTF-8 and have no byte order mark, e.g. cp1252",
+    )
+
+
+def _signing_options(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "signing (default: PRESSBOX_SIGNING_KEY and _PASSPHRASE, else the demo key)"
+    )
+    group.add_argument("--signing-key", metavar="FILE", type=Path, help="armoured secret key")
+    group.add_argument("--passphrase-file", metavar="FILE", type=Path, help="its passphrase")
+    group.add_argument(
+        "--signing-agent",
+        metavar="FINGERPRINT",
+        help="a trusted signer whose secret key the running gpg-agent holds, or its smartcard",
+    )
+    group.add_argument("--agent-socket", metavar="PATH", help="default: that of your GNUPGHOME")

@@ -13,7 +13,6 @@ import json
 import re
 import shutil
 import tempfile
-from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -73,34 +72,6 @@ class Layout:
 
 
 DEFAULTS = {field.name: field.default for field in fields(Layout)}
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the options of a ``Layout``."""
-    parser.add_argument(
-        "--text-column", metavar="NAME", default="text", help="of a table (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--label-column", metavar="NAME", default="label", help="of a table (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--delimiter",
-        metavar="CHARACTER",
-        default="",
-        type=lambda text: "\t" if text == "\\t" else text,
-        help="between the fields of a .csv or .tsv (default: the comma, the tab)",
-    )
-    parser.add_argument(
-        "--encoding",
-        metavar="NAME",
-        default="",
-        help="of files that are not UTF-8 and have no byte order mark, e.g. cp1252",
-    )
-
-
-def layout(arguments: Namespace) -> Layout:
-    """The layout that the options give."""
-    return Layout(**{name: getattr(arguments, name) for name in DEFAULTS})
 
 
 def _unzstd(file: BinaryIO) -> BinaryIO:

@@ -90,6 +90,7 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
             "not certified, another machine may make another model: a number that may be "
             "{bound:.0e} off is {margin:.0e} from an edge of rounding".format(**model.certificate)
         )
+    note(f"{len(model.vocabulary)} terms, {len(model.labels)} labels")
     return model
 
 

@@ -4,7 +4,6 @@ A secret key and its passphrase are read where they lie and go nowhere but into 
 ends with the signing: into no child's environment, no core dump, and no debugger's hands.
 """
 
-import argparse
 import base64
 import contextlib
 import ctypes
@@ -29,24 +28,6 @@ WHERE_AGENTS_ARE = ("HOME", "GNUPGHOME")
 _kept: SigningKey | None = None
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of train.py that choose the key."""
-    group = parser.add_argument_group(
-        "signing (default: PRESSBOX_SIGNING_KEY and _PASSPHRASE, else the demo key)"
-    )
-    group.add_argument("--signing-key", metavar="FILE", type=Path, help="armoured secret key")
-    group.add_argument("--passphrase-file", metavar="FILE", type=Path, help="its passphrase")
-    group.add_argument(
-        "--signing-agent",
-        metavar="FINGERPRINT",
-        help="a trusted signer whose secret key the running gpg-agent holds, or its smartcard",
-    )
-    group.add_argument("--agent-socket", metavar="PATH", help="default: that of your GNUPGHOME")
-    group.add_argument(
-        "--release", action="store_true", help="refuse to sign with the published demo key"
-    )
-
-
 def leave_environment(hand_over: bool = False) -> None:
     """If a key is in the environment, start this program again without it.
 
@@ -66,26 +47,34 @@ def leave_environment(hand_over: bool = False) -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - it is itself
 
 
-def signing_key(arguments: argparse.Namespace) -> SigningKey:
-    """The key that the arguments and the environment choose.
+def choose(
+    file: Path | None = None,
+    passphrase_file: Path | None = None,
+    agent: str | None = None,
+    agent_socket: str | None = None,
+    *,
+    release: bool = False,
+) -> SigningKey:
+    """The key of the agent, else that in the file, else the one that the environment gives.
 
-    A door hands over two base64 fields in one line on the descriptor PRESSBOX_SIGNING_FD.
-    Codespaces and CI set PRESSBOX_SIGNING_KEY and PRESSBOX_SIGNING_PASSPHRASE.
+    agent: the fingerprint of a trusted signer whose key the agent at ``agent_socket`` holds; by
+    default that of this user's GNUPGHOME. A door hands over two base64 fields in one line on the
+    descriptor PRESSBOX_SIGNING_FD. Codespaces and CI set PRESSBOX_SIGNING_KEY and
+    PRESSBOX_SIGNING_PASSPHRASE. Raises PressboxError for a key that cannot sign, NotTrusted for one
+    that is not trusted or, in a release, is the demo key, and UsageError for an agent without it.
     """
-    if arguments.signing_agent or arguments.signing_key:
+    if agent or file:
         # Nobody needs the other one, whatever it is.
         with contextlib.suppress(PressboxError):
             _handed_over()
-    if arguments.signing_agent:
-        key = _from_agent(arguments.signing_agent, arguments.agent_socket)
-    elif arguments.signing_key:
-        passphrase = arguments.passphrase_file
-        key = SigningKey(
-            _read(arguments.signing_key), _text(_read(passphrase) if passphrase else b"")
-        )
+    if agent:
+        key = _from_agent(agent, agent_socket)
+    elif file:
+        passphrase = _read(passphrase_file) if passphrase_file else b""
+        key = SigningKey(_read(file), _text(passphrase))
     else:
-        return default_key(arguments.release)
-    _check(key, arguments.release)
+        return default_key(release)
+    _check(key, release)
     return key
 
 

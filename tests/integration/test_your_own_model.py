@@ -19,7 +19,7 @@ def own(checkout):
     (checkout / path).write_text(class_)
     script = (checkout / "train.py").read_text()
     start = script.index("    from sklearn.feature_extraction.text")
-    end = script.index("def main()")
+    end = script.index("if __name__")
     (checkout / "train.py").write_text(f"{script[:start]}{change}\n\n{script[end:]}")
     return checkout
 

@@ -22,8 +22,8 @@ from pressbox.provenance.statement import resources
 from pressbox.sealing import tarball
 
 GOLDEN = ROOT / "tests" / "golden" / "newsroom-0.1.0.tar.gz"
-BEFORE = "def train(arguments: argparse.Namespace) -> None:\n"
-BEGUN = "    data = load_corpus("
+BEFORE = "def train(training: Training) -> None:\n"
+BEGUN = "    data = training.load_corpus("
 SHADOW = 'raise SystemExit("executed: " + __file__)\n'
 SHADOWS = {"a module": "{}.py", "a package": "{}/__init__.py"}
 COMMANDS = {

@@ -1,6 +1,5 @@
 """Sealing: what is in the file, and what is left when it cannot be written."""
 
-import argparse
 import base64
 import copy
 import io
@@ -18,6 +17,7 @@ from support.keys import Ring, make_key, trust
 from support.models import TEXTS
 from support.processes import assert_refused, python
 
+from pressbox.cli.options import Training, training_parser
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 from pressbox.sealing import tarball
 from pressbox.trust import gnupg, signers, signing_key
@@ -142,9 +142,7 @@ def piped(content):
 
 def chosen(*options):
     """The key that train.py would sign with."""
-    parser = argparse.ArgumentParser()
-    signing_key.add_arguments(parser)
-    return signing_key.signing_key(parser.parse_args(options))
+    return Training(training_parser("").parse_args(["a.tar.gz", *options])).key()
 
 
 def test_the_key_on_a_pipe_comes_before_that_in_the_environment(stranger, monkeypatch):

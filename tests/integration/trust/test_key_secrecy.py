@@ -41,16 +41,18 @@ SPY = """
     with open(os.environ["SPY"], "a") as file:
         print(json.dumps(seen), file=file)
 """
-START, TRAINING = "    signing_key.leave_environment(", "    data = load_corpus("
+START = "pressbox/cli/options.py", "    signing_key.leave_environment("
+TRAINING = "train.py", "    data = training.load_corpus("
 
 
 @pytest.fixture
 def spied(checkout, stranger, table, tmp_path):
-    """Train with the stranger's key; return what a spy before that line saw, each time."""
+    """Train with the stranger's key; return what a spy before that place saw, each time."""
     trust(checkout / "gnupg", stranger)
 
-    def spied(line, *options, env=(), **others):
-        path, script, seen = tmp_path / "a.tar.gz", checkout / "train.py", tmp_path / "seen.json"
+    def spied(place, *options, env=(), **others):
+        path, seen = tmp_path / "a.tar.gz", tmp_path / "seen.json"
+        script, line = checkout / place[0], place[1]
         spy = textwrap.indent(textwrap.dedent(SPY), "    ")
         assert line in script.read_text()
         script.write_text(script.read_text().replace(line, f"{spy}\n{line}"))
