@@ -35,7 +35,7 @@ MEANS = {"n_jobs", "verbose", "vocabulary", "warm_start"}
 
 
 def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
-    """Fit a TfidfVectorizer and a LogisticRegression on (text, label) rows.
+    """Fit clones of a TfidfVectorizer and a LogisticRegression on (text, label) rows.
 
     The model has a ``certificate``, which is not sealed with it: ``certified`` says whether any
     other machine comes to the same numbers. Of the number for which that is least sure, ``margin``
@@ -52,9 +52,11 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
                 f"{type(given).__name__} is not what a model is made of", f"use {wanted.__name__}"
             )
     with _refusing("vectorizer"):
+        vectorizer = clone(vectorizer)
         parameters = {"vectorizer": _chosen(vectorizer)}
         _check_vectorizer(vectorizer, parameters["vectorizer"])
     with _refusing("estimator"):
+        estimator = clone(estimator)
         parameters["estimator"] = _chosen(estimator)
         _check_estimator(estimator)
     # In any other order the sums would differ in their last bits. Sorted rows take no time.

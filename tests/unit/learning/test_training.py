@@ -1,6 +1,7 @@
 """Fit, canonical form, evaluation."""
 
 import contextlib
+import copy
 
 import numpy as np
 import pytest
@@ -16,6 +17,21 @@ from pressbox.learning import newton, training
 def test_shuffled_rows_give_the_same_model_digest(rows, fitted, fit, tmp_path):
     other = fit(load_corpus(str(write_jsonl(tmp_path / "a.jsonl", shuffled(rows)))).train)
     assert other.digest == fitted.digest
+
+
+def test_what_is_given_to_fit_is_not_changed(rows):
+    given = (TfidfVectorizer(), solver())
+    before = [copy.deepcopy(vars(each)) for each in given]
+    training.fit(rows, *given)
+    assert [vars(each) for each in given] == before
+
+
+def test_what_was_fitted_on_other_rows_makes_no_difference(rows):
+    vectorizer, estimator = TfidfVectorizer(), solver(warm_start=True)
+    untouched = training.fit(rows, vectorizer, estimator).digest
+    texts, labels = zip(*rows[::2], strict=True)
+    estimator.fit(vectorizer.fit_transform(texts), labels)
+    assert training.fit(rows, vectorizer, estimator).digest == untouched
 
 
 def test_other_texts_give_another_model_digest(corpus, fitted, fit):
@@ -212,6 +228,15 @@ def test_intercepts_are_centred(rows, fit):
     assert abs(model.intercepts.sum()) < 5e-4
 
 
+def probabilities(model, vectorizer, estimator, rows, texts):
+    """What scikit-learn's own fit on the rows says of the texts, at the model's temperature."""
+    known, truth = zip(*rows, strict=True)
+    estimator.fit(vectorizer.fit_transform(known), truth)
+    estimator.coef_ /= model.parameters["temperature"]
+    estimator.intercept_ /= model.parameters["temperature"]
+    return estimator.predict_proba(vectorizer.transform(texts))
+
+
 @pytest.mark.parametrize("labels", [2, 3])
 def test_probabilities_are_those_of_scikit_learn(labels, rows):
     rows = [row for row in rows if row[1] in list(WORDS)[:labels]]
@@ -219,7 +244,7 @@ def test_probabilities_are_those_of_scikit_learn(labels, rows):
     estimator = solver(C=30)
     model = training.fit(rows, vectorizer, estimator)
     texts = [text for text, _ in rows] + ["", "nothing known", "wicket fairway ace ace ace"]
-    expected = estimator.predict_proba(vectorizer.transform(texts))
+    expected = probabilities(model, vectorizer, estimator, rows, texts)
     assert model.labels == estimator.classes_.tolist()
     assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
 
@@ -262,7 +287,7 @@ def test_plain_parameters_of_the_vectorizer_are_kept(parameters, rows):
     estimator = solver()
     model = training.fit(rows, vectorizer, estimator)
     texts = [text for text, _ in rows]
-    expected = estimator.predict_proba(vectorizer.transform(texts))
+    expected = probabilities(model, vectorizer, estimator, rows, texts)
     assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
 
 
