@@ -21,7 +21,7 @@ REGISTRY = special_k.REGISTRY
 ModelValidationError = special_k.exceptions.ModelValidationError
 
 # The parameters of a TfidfVectorizer that a model keeps: what texts are (`input`) is not one.
-KEPT = {
+VECTORIZER_PARAMETERS = {
     "analyzer",
     "binary",
     "lowercase",
@@ -37,20 +37,20 @@ KEPT = {
     "token_pattern",
 }
 # Of words or characters, as many in a row are a term at most.
-LONGEST_NGRAM = 20
+MAX_NGRAM_LENGTH = 20
 # Characters of all n-grams of all probes: looked at within seconds, and in bearable memory.
-MOST_PROBED = 200_000_000
-# What nobody has tried out may take for ever: seconds, and bytes beyond what Python itself takes.
-PATIENCE, ROOM = 5, 1 << 30
-TRY_OUT = f"""
+MAX_PROBE_CHARACTERS = 200_000_000
+# What nobody has tried out may take for ever. The bytes come on top of what Python itself takes.
+PROBE_TIMEOUT_S, PROBE_MEMORY_BYTES = 5, 1 << 30
+TRIAL = f"""
 import json, re, resource, sys
-resource.setrlimit(resource.RLIMIT_AS, ({ROOM}, {ROOM}))
+resource.setrlimit(resource.RLIMIT_AS, ({PROBE_MEMORY_BYTES}, {PROBE_MEMORY_BYTES}))
 pattern, texts = json.load(sys.stdin)
 for text in texts:
     re.findall(pattern, text)
 """
 # No number of a model is larger: the product of any three is still one.
-LARGEST_NUMBER = 1e100
+MAX_NUMBER = 1e100
 # Probabilities of a model that is intact agree with those it was sealed with to this many digits.
 PROBE_DIGITS = 6
 
@@ -117,9 +117,9 @@ class Classifier(special_k.SerializableModel):
 
     def decide(self, texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For each text the likeliest label (str), its probability, and whether that is sure."""
-        chances = self.predict_proba(texts)
-        likeliest = chances.max(axis=1)
-        labels = np.array(self.labels)[chances.argmax(axis=1)]
+        probabilities = self.predict_proba(texts)
+        likeliest = probabilities.max(axis=1)
+        labels = np.array(self.labels)[probabilities.argmax(axis=1)]
         return labels, likeliest, likeliest >= self.threshold
 
     def probe_with(self, texts: list[str]) -> None:
@@ -194,11 +194,12 @@ class SportClassifier(Classifier):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         parameters = dict(self.parameters["vectorizer"])
-        if not parameters.keys() <= KEPT:
-            raise ValueError(f"a vectorizer has no {sorted(parameters.keys() - KEPT)} here")
+        if not parameters.keys() <= VECTORIZER_PARAMETERS:
+            unknown = sorted(parameters.keys() - VECTORIZER_PARAMETERS)
+            raise ValueError(f"a vectorizer has no {unknown} here")
         if "ngram_range" in parameters:
             least, most = parameters["ngram_range"]
-            if not 0 <= least <= most <= LONGEST_NGRAM:
+            if not 0 <= least <= most <= MAX_NGRAM_LENGTH:
                 raise ValueError(f"an n-gram of {least} to {most} is not one")
             parameters["ngram_range"] = (least, most)
         vectorizer = TfidfVectorizer(**parameters, vocabulary=self.vocabulary)
@@ -214,8 +215,8 @@ class SportClassifier(Classifier):
         if len(self.labels) == 2:
             scores = np.hstack([np.zeros_like(scores), scores])
         # Softmax; two classes with one row of coefficients are the same with a row of zeros.
-        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
+        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
 
     def validate_model(self):
         """Raise ModelValidationError unless shapes fit and the probes come out as when sealed."""
@@ -228,7 +229,7 @@ class SportClassifier(Classifier):
         ):
             raise ModelValidationError("the arrays of the model do not fit each other")
         for array in (self.idf, self.coefficients, self.intercepts):
-            if array.dtype != np.float64 or not (abs(array) <= LARGEST_NUMBER).all():
+            if array.dtype != np.float64 or not (abs(array) <= MAX_NUMBER).all():
                 raise ModelValidationError("the arrays of the model are not of bearable numbers")
         if not isinstance(self.vocabulary, list) or set(map(type, self.vocabulary)) != {str}:
             raise ModelValidationError("the vocabulary of the model is not one of words")
@@ -239,15 +240,17 @@ class SportClassifier(Classifier):
         """Raise ModelValidationError if the probes would take more than bearable time or room."""
         vectorizer = self._vectorizer
         texts = [vectorizer.build_preprocessor()(probe["text"]) for probe in self.probes]
-        if sum(map(len, texts)) * vectorizer.ngram_range[1] ** 2 > MOST_PROBED:
+        if sum(map(len, texts)) * vectorizer.ngram_range[1] ** 2 > MAX_PROBE_CHARACTERS:
             raise ModelValidationError("the probes of the model are too long")
         if vectorizer.analyzer != "word" or vectorizer.token_pattern == _usual_pattern():
             return
         # The expression is somebody's, and no text is too short for a bad one to take for ever.
-        command = [sys.executable, "-I", "-S", "-c", TRY_OUT]
+        command = [sys.executable, "-I", "-S", "-c", TRIAL]
         asked = json.dumps([vectorizer.token_pattern, texts]).encode()
         try:
-            tried = subprocess.run(command, input=asked, capture_output=True, timeout=PATIENCE)
+            tried = subprocess.run(
+                command, input=asked, capture_output=True, timeout=PROBE_TIMEOUT_S
+            )
         except subprocess.TimeoutExpired:
             tried = None
         if tried is None or tried.returncode:

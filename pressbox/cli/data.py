@@ -2,11 +2,11 @@
 
 from argparse import Namespace
 
-from pressbox.cli.options import add_command
+from pressbox.cli.options import Commands, add_command
 from pressbox.console import note
 
 
-def add_commands(commands) -> None:
+def add_commands(commands: Commands) -> None:
     sub = add_command(commands, fetch)
     sub.add_argument("source", choices=["newsgroups"], help="the source to fetch")
 

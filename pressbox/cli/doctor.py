@@ -6,11 +6,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pressbox.cli import output
-from pressbox.cli.options import add_command, json_option
+from pressbox.cli.options import Commands, add_command, json_option
 from pressbox.console import note
 
 
-def add_commands(commands) -> None:
+def add_commands(commands: Commands) -> None:
     sub = add_command(commands, doctor)
     sub.add_argument("--deep", action="store_true", help="read every file of the environment")
     sub.add_argument(

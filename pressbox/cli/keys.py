@@ -4,13 +4,13 @@ from argparse import Namespace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from pressbox.cli.options import add_command
+from pressbox.cli.options import Commands, add_command
 from pressbox.console import note
 from pressbox.errors import PressboxError, visible
 from pressbox.trust import signers
 
 
-def add_commands(commands) -> None:
+def add_commands(commands: Commands) -> None:
     keys = commands.add_parser(
         "keys", help="the trusted signers and their keys", description="The trusted signers."
     ).add_subparsers(required=True, metavar="new|list|trust|revoke|rotate")

@@ -14,7 +14,7 @@ from pressbox.errors import NotTrusted, PressboxError, UsageError, visible
 CHUNK_BYTES = 1 << 18
 
 
-def add_commands(commands) -> None:
+def add_commands(commands: options.Commands) -> None:
     _one_model(commands, verify)
     sub = _one_model(commands, show)
     sub.add_argument(
@@ -38,7 +38,7 @@ def add_commands(commands) -> None:
     )
 
 
-def _one_model(commands, command: Callable[[Namespace], None]) -> ArgumentParser:
+def _one_model(commands: options.Commands, command: Callable[[Namespace], None]) -> ArgumentParser:
     sub = options.add_command(commands, command)
     sub.add_argument("model", type=Path, help="e.g. models/sports.tar.gz")
     options.json_option(sub)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pressbox.sealing.tarball import Policy
     from pressbox.trust.gnupg import SigningKey
 
+Commands = _SubParsersAction
 # What ``begin`` takes besides the path and the key: its keyword, how the option sets it, and help.
 FLAGS = {
     "with_page": (
@@ -44,7 +45,10 @@ FLAGS = {
 
 
 def add_command(
-    commands, command: Callable[[Namespace], None], example: str = "", name: str = ""
+    commands: Commands,
+    command: Callable[[Namespace], None],
+    example: str = "",
+    name: str = "",
 ) -> ArgumentParser:
     """Add the command, which is called with the arguments; its docstring is its help."""
     sub = commands.add_parser(

@@ -10,13 +10,13 @@ def say(line: str) -> None:
     print(visible(line))
 
 
-def say_json(value) -> None:
+def say_json(value: object) -> None:
     print(to_json(value, indent=2))
 
 
-def to_json(value, **options) -> str:
+def to_json(value: object, indent: int | None = None) -> str:
     # Of the characters that a terminal obeys, json leaves one as it is.
-    return json.dumps(value, **options).replace("\x7f", "\\u007f")
+    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
 
 
 def say_facts(facts: dict, as_json: bool) -> None:

@@ -5,12 +5,16 @@ taken from fixed values, so that they are the same on every machine. docs/model.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import log_softmax
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 
 from pressbox.learning import features
 
@@ -18,13 +22,13 @@ TEMPERATURES = (0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.14, 0.17, 0.2, 
 TEMPERATURES += (0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
 # The least is more than one half, which is what two labels give a text of unknown words.
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-RIGHT_WHEN_SURE = 0.9
+ACCURACY_WHEN_SURE = 0.9
 FOLDS = 3
-# Texts in a fold, beyond which one fold tells enough; and in all, for a second fit costs as much
-# memory as the first.
-LARGEST, ENOUGH = 5_000, 20_000
+# Beyond so many texts in a fold one fold tells enough; so many are looked at in all, for a second
+# fit costs as much memory as the first.
+MAX_FOLD_TEXTS, MAX_TEXTS = 5_000, 20_000
 # Many labels take lbfgs several times as long. What is learned is coarse: near enough is exact.
-NEAR_ENOUGH = {"solver": "newton-cg", "tol": 1e-6}
+SOLVER = {"solver": "newton-cg", "tol": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -35,34 +39,46 @@ class Calibration:
     threshold: float = THRESHOLDS[0]
 
 
-def calibrate(counts, labels, vectorizer, estimator) -> Calibration | None:
+def calibrate(
+    counts: csr_array,
+    labels: Sequence[str],
+    vectorizer: TfidfVectorizer,
+    estimator: LogisticRegression,
+) -> Calibration | None:
     """Learn how sure a model may be that is fitted on these texts; None if they are too few.
 
-    counts: what ``features.counted`` makes of the texts, sparse (n_texts, n_terms). labels: a
-    sequence (n_texts,). Their order depends on their contents alone. The vectorizer and the
-    estimator are not touched.
+    counts: what ``features.counted`` makes of the texts, sparse (n_texts, n_terms). labels:
+    (n_texts,). Their order depends on their contents alone. The vectorizer and the estimator are
+    not changed. Raises nothing of its own.
     """
     try:
-        scores, truth = out_of_fold(counts, labels, vectorizer, estimator)
+        scores, y_true = out_of_fold(counts, labels, vectorizer, estimator)
     except ValueError:
         # A part of them has no terms, or one label alone.
         return None
-    degree = temperature(scores, truth)
-    return Calibration(degree, threshold(log_softmax(scores / degree, axis=1), truth))
+    temperature = best_temperature(scores, y_true)
+    log_probabilities = log_softmax(scores / temperature, axis=1)
+    return Calibration(temperature, least_threshold(log_probabilities, y_true))
 
 
-def out_of_fold(counts, labels, vectorizer, estimator):
-    """Scores of texts by models that have not seen them, and the columns of their true labels.
+def out_of_fold(
+    counts: csr_array,
+    labels: Sequence[str],
+    vectorizer: TfidfVectorizer,
+    estimator: LogisticRegression,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of texts by models that have not seen them, and y_true, the columns of their labels.
 
-    Returns (m, n_labels) and (m,): m is n_texts, or the size of one fold of a large corpus.
+    The arguments are those of ``calibrate``. Returns (m, n_labels) and (m,): m is n_texts, or the
+    size of one fold of a large corpus. Raises ValueError if a fold has too few terms or labels.
     """
-    some = slice(None, None, -(-len(labels) // ENOUGH))
+    some = slice(None, None, -(-len(labels) // MAX_TEXTS))
     counts, labels = counts[some], np.array(labels[some])
-    names, truth = np.unique(labels, return_inverse=True)
-    folds = max(FOLDS, len(labels) // LARGEST)
+    names, y_true = np.unique(labels, return_inverse=True)
+    folds = max(FOLDS, len(labels) // MAX_FOLD_TEXTS)
     # Dealt like cards, label by label: each fold gets its share of each.
     fold = np.empty(len(labels), dtype=int)
-    fold[np.argsort(truth, kind="stable")] = np.arange(len(labels)) % folds
+    fold[np.argsort(y_true, kind="stable")] = np.arange(len(labels)) % folds
     scores, columns = [], []
     for number in range(FOLDS if folds == FOLDS else 1):
         seen, unseen = fold != number, fold == number
@@ -72,28 +88,38 @@ def out_of_fold(counts, labels, vectorizer, estimator):
             raise ValueError("a label is in one fold alone")
         found = model.decision_function(unknown)
         scores.append(np.column_stack([np.zeros_like(found), found]) if found.ndim == 1 else found)
-        columns.append(truth[unseen])
+        columns.append(y_true[unseen])
     return np.concatenate(scores), np.concatenate(columns)
 
 
-def _fitted(estimator, matrix, labels):
-    model = clone(estimator).set_params(**NEAR_ENOUGH)
+def _fitted(
+    estimator: LogisticRegression, matrix: csr_array, labels: np.ndarray
+) -> LogisticRegression:
+    model = clone(estimator).set_params(**SOLVER)
     with warnings.catch_warnings():
         # Whether the model itself converges is asked of its own fit.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(matrix, labels)
 
 
-def temperature(scores, truth) -> float:
-    """What to divide the scores by for the least log loss; of equals the smallest."""
-    rows = np.arange(len(truth))
-    losses = [-log_softmax(scores / degree, axis=1)[rows, truth].mean() for degree in TEMPERATURES]
+def best_temperature(scores: np.ndarray, y_true: np.ndarray) -> float:
+    """What to divide the scores by for the least log loss; of equals the smallest.
+
+    scores: (n_texts, n_labels). y_true: (n_texts,), columns.
+    """
+    rows = np.arange(len(y_true))
+    losses = [-log_softmax(scores / each, axis=1)[rows, y_true].mean() for each in TEMPERATURES]
     return TEMPERATURES[np.argmin(np.round(losses, 9))]
 
 
-def threshold(log_chances, truth, target=RIGHT_WHEN_SURE) -> float:
-    """The least probability from which on the share ``target`` of the answers is right."""
-    right, sure = log_chances.argmax(axis=1) == truth, np.exp(log_chances.max(axis=1))
+def least_threshold(
+    log_probabilities: np.ndarray, y_true: np.ndarray, target: float = ACCURACY_WHEN_SURE
+) -> float:
+    """The least probability from which on the share ``target`` of the answers is right.
+
+    log_probabilities: (n_texts, n_labels), natural logarithms. y_true: (n_texts,), columns.
+    """
+    right, sure = log_probabilities.argmax(axis=1) == y_true, np.exp(log_probabilities.max(axis=1))
     for least in THRESHOLDS:
         kept = right[sure >= least]
         if kept.size and kept.mean() >= target:

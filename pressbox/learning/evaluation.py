@@ -3,51 +3,55 @@
 Everything is rounded to four digits: it travels in the statement, and says the same everywhere.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from pressbox.classifier import Classifier
 from pressbox.data.corpus import Row
 
 DIGITS = 4
-BINS = 10
-MISTAKES = 10
-LONGEST_TEXT = 300
-RESAMPLES = 1000
-SEED = 20
+RELIABILITY_BINS = 10
+MAX_MISTAKES = 10
+MAX_MISTAKE_CHARACTERS = 300
+BOOTSTRAP_SAMPLES = 1000
+BOOTSTRAP_SEED = 20
 # Numbers that are drawn at a time: 32 MB.
-DRAWN = 4 << 20
+MAX_DRAWS_AT_ONCE = 4 << 20
 
 
-def evaluate(model, rows: tuple[Row, ...]) -> tuple[dict, dict]:
+def evaluate(model: Classifier, rows: tuple[Row, ...]) -> tuple[dict, dict]:
     """What the model makes of the (text, label) rows: the metrics, and the details behind them.
 
     metrics: ``accuracy`` and ``macro_f1`` (0 to 1), ``rows`` (their number).
     details, which are plain JSON too:
-      ``intervals``: for ``accuracy`` and ``macro_f1``, the ends [low, high] of a 95 % interval.
+      ``intervals``: for ``accuracy`` and ``macro_f1``, the ends [low, high] of a 95% interval.
       ``order``: the labels of the model in its order, then those that only the rows have.
       ``only_in_test``: the latter.
       ``labels``: for each label ``precision``, ``recall``, ``f1`` (0 to 1) and ``rows``.
-      ``confusion``: number of rows, truth x predicted, both in that order.
+      ``confusion``: number of rows, y_true x y_pred, both in that order.
       ``reliability``: [mean probability, share that was right, number of rows] of the predictions,
       in up to ten bins of probability; ``expected_calibration_error``: how far the two are apart.
       ``mistakes``: ``text`` (cut), ``label``, ``predicted``, ``probability``: up to ten, the most
       confident first.
+    Raises ValueError without a row.
     """
-    texts, truth = zip(*rows, strict=True)
+    texts, labels = zip(*rows, strict=True)
     probabilities = model.predict_proba(texts)
-    chosen = probabilities.argmax(axis=1)
+    y_pred = probabilities.argmax(axis=1)
     confidence = np.round(probabilities.max(axis=1), DIGITS)
-    only_in_test = sorted(set(truth) - set(model.labels))
+    only_in_test = sorted(set(labels) - set(model.labels))
     order = [*model.labels, *only_in_test]
     number = {label: position for position, label in enumerate(order)}
-    right = np.array([number[label] for label in truth])
-    confusion = _confusion(right, chosen, len(order))
+    y_true = np.array([number[label] for label in labels])
+    confusion = _confusion(y_true, y_pred, len(order))
     correct = int(confusion.trace())
     metrics = {
         "accuracy": _rounded(correct / len(rows)),
         "macro_f1": _rounded(_macro_f1(confusion[np.newaxis])[0]),
         "rows": len(rows),
     }
-    reliability = _reliability(confidence, right == chosen)
+    reliability = _reliability(confidence, y_true == y_pred)
     details = {
         "intervals": {
             "accuracy": _wilson(correct, len(rows)),
@@ -61,17 +65,17 @@ def evaluate(model, rows: tuple[Row, ...]) -> tuple[dict, dict]:
         "expected_calibration_error": _rounded(
             sum(abs(mean - share) * count for mean, share, count in reliability) / len(rows)
         ),
-        "mistakes": _mistakes(texts, truth, [order[each] for each in chosen], confidence),
+        "mistakes": _mistakes(texts, labels, [order[each] for each in y_pred], confidence),
     }
     return metrics, details
 
 
-def _rounded(number) -> float:
+def _rounded(number: float) -> float:
     return round(float(number), DIGITS)
 
 
-def _confusion(right: np.ndarray, chosen: np.ndarray, labels: int) -> np.ndarray:
-    cells = np.bincount(right * labels + chosen, minlength=labels * labels)
+def _confusion(y_true: np.ndarray, y_pred: np.ndarray, labels: int) -> np.ndarray:
+    cells = np.bincount(y_true * labels + y_pred, minlength=labels * labels)
     return cells.reshape(labels, labels)
 
 
@@ -86,7 +90,7 @@ def _wilson(correct: int, rows: int) -> list[float]:
 def _scores(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision, recall and F1 of each label (..., n_labels); NaN where there is none to speak of.
 
-    confusions: counts (..., n_labels, n_labels), truth x predicted.
+    confusions: counts (..., n_labels, n_labels), y_true x y_pred.
     """
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)
     predicted, rows = confusions.sum(axis=-2), confusions.sum(axis=-1)
@@ -113,7 +117,7 @@ def _by_label(confusion: np.ndarray, order: list[str]) -> dict:
 
 
 def _bootstrapped(confusion: np.ndarray) -> list[float]:
-    """The middle 95 % of macro F1 over samples of the rows, drawn with replacement.
+    """The middle 95% of macro F1 over samples of the rows, drawn with replacement.
 
     Only whole numbers are drawn, so that each CPU draws the same. A row is its cell of the matrix,
     and only the cells and labels that occur take part.
@@ -122,11 +126,11 @@ def _bootstrapped(confusion: np.ndarray) -> list[float]:
     confusion = confusion[np.ix_(occurring, occurring)]
     labels, rows = len(confusion), int(confusion.sum())
     cell_of_row = np.repeat(np.arange(confusion.size), confusion.ravel())
-    generator = np.random.Generator(np.random.PCG64(SEED))
-    at_once = max(1, DRAWN // max(rows, confusion.size))
+    generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
+    at_once = max(1, MAX_DRAWS_AT_ONCE // max(rows, confusion.size))
     scores = []
-    for start in range(0, RESAMPLES, at_once):
-        samples = min(at_once, RESAMPLES - start)
+    for start in range(0, BOOTSTRAP_SAMPLES, at_once):
+        samples = min(at_once, BOOTSTRAP_SAMPLES - start)
         drawn = cell_of_row[generator.integers(rows, size=(samples, rows), dtype=np.int32)]
         drawn += confusion.size * np.arange(samples)[:, np.newaxis]
         counts = np.bincount(drawn.ravel(), minlength=samples * confusion.size)
@@ -137,28 +141,31 @@ def _bootstrapped(confusion: np.ndarray) -> list[float]:
 
 
 def _reliability(confidence: np.ndarray, hit: np.ndarray) -> list[list]:
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = np.minimum((confidence * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
     return [
         [_rounded(confidence[chosen].mean()), _rounded(hit[chosen].mean()), int(chosen.sum())]
-        for chosen in (bins == number for number in range(BINS))
+        for chosen in (bins == number for number in range(RELIABILITY_BINS))
         if chosen.any()
     ]
 
 
-def _mistakes(texts, truth, predicted, confidence) -> list[dict]:
+def _mistakes(
+    texts: Sequence[str], labels: Sequence[str], predicted: Sequence[str], confidence: np.ndarray
+) -> list[dict]:
+    answers = zip(texts, labels, predicted, confidence, strict=True)
     wrong = [
         (-float(probability), text, label, guess)
-        for text, label, guess, probability in zip(texts, truth, predicted, confidence, strict=True)
+        for text, label, guess, probability in answers
         if label != guess
     ]
     return [
         {"text": _cut(text), "label": label, "predicted": guess, "probability": -probability}
-        for probability, text, label, guess in sorted(wrong)[:MISTAKES]
+        for probability, text, label, guess in sorted(wrong)[:MAX_MISTAKES]
     ]
 
 
 def _cut(text: str) -> str:
-    if len(text) <= LONGEST_TEXT:
+    if len(text) <= MAX_MISTAKE_CHARACTERS:
         return text
     # Before the word that would be cut in two, unless it is all there is.
-    return text[: LONGEST_TEXT - 1].rsplit(None, 1)[0] + "…"
+    return text[: MAX_MISTAKE_CHARACTERS - 1].rsplit(None, 1)[0] + "…"

@@ -7,6 +7,7 @@ and the second remembers only terms that can be frequent enough.
 
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from numbers import Integral
 
@@ -16,22 +17,25 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, T
 
 # From so many texts on, the first pass is worth its time. A bucket is a byte; the more there are,
 # the fewer rare terms get through because they share one.
-MANY = 20_000
-BUCKETS = 1 << 26
+SIEVE_FROM_TEXTS = 20_000
+SIEVE_BUCKETS = 1 << 26
 
 
-def tfidf(vectorizer: TfidfVectorizer, texts):
+def tfidf(vectorizer: TfidfVectorizer, texts: Sequence[str]) -> csr_array:
     """``vectorizer.fit_transform(texts)``, bit for bit: sparse (n_texts, n_terms), float64.
 
     But for one thing: where there are more than ``max_features`` terms, of equally frequent ones
     the first in the alphabet stay; the vectorizer leaves them to a sort that differs with the CPU.
-    texts: a sequence of strings. Raises ValueError as the vectorizer does.
+    Sets ``vocabulary_`` and ``idf_`` of the vectorizer. Raises ValueError as it does.
     """
     return weighted(vectorizer, counted(vectorizer, texts))
 
 
-def counted(vectorizer: TfidfVectorizer, texts):
-    """The first half of ``tfidf``: how often each term is in each text, and the vocabulary."""
+def counted(vectorizer: TfidfVectorizer, texts: Sequence[str]) -> csr_array:
+    """The first half of ``tfidf``: how often each term is in each text, (n_texts, n_terms) float64.
+
+    Sets ``vocabulary_`` of the vectorizer. Raises ValueError if no term remains.
+    """
     if vectorizer.vocabulary is not None:
         return CountVectorizer.fit_transform(vectorizer, texts).astype(np.float64)
     parameters = vectorizer.get_params()
@@ -50,17 +54,24 @@ def counted(vectorizer: TfidfVectorizer, texts):
     return _in_order(counts, kept)
 
 
-def weighted(vectorizer: TfidfVectorizer, counts):
-    """The other half: the counts, overwritten with the weights, and the vectorizer's ``idf_``."""
+def weighted(vectorizer: TfidfVectorizer, counts: csr_array) -> csr_array:
+    """The other half: the counts (n_texts, n_terms), overwritten with the weights.
+
+    Sets ``idf_`` of the vectorizer.
+    """
     weighting = _weighting(vectorizer).fit(counts)
     vectorizer.idf_ = weighting.idf_
     return weighting.transform(counts, copy=False)
 
 
-def weighted_apart(vectorizer: TfidfVectorizer, seen, unseen):
+def weighted_apart(
+    vectorizer: TfidfVectorizer, seen: csr_array, unseen: csr_array
+) -> tuple[csr_array, csr_array]:
     """Weights for the counts of some texts, and for those of others that nothing is learned from.
 
-    The terms are those that are frequent enough in the seen ones. Raises ValueError if none is.
+    seen, unseen: (n_seen, n_terms) and (n_unseen, n_terms); what is returned has the columns of the
+    terms that are frequent enough in the seen ones. The vectorizer is not changed. Raises
+    ValueError if no term is.
     """
     if vectorizer.vocabulary is None:
         columns = _frequent(seen, *_bounds(vectorizer, seen.shape[0]))
@@ -69,12 +80,12 @@ def weighted_apart(vectorizer: TfidfVectorizer, seen, unseen):
     return weighting.transform(seen), weighting.transform(unseen)
 
 
-def _weighting(vectorizer):
+def _weighting(vectorizer: TfidfVectorizer) -> TfidfTransformer:
     parameters = vectorizer.get_params()
     return TfidfTransformer(**{name: parameters[name] for name in TfidfTransformer().get_params()})
 
 
-def _bounds(vectorizer, count):
+def _bounds(vectorizer: TfidfVectorizer, count: int) -> tuple[float, float]:
     """In how many of so many texts a term has to be, and may be."""
     least, most = (
         share if isinstance(share, Integral) else share * count
@@ -85,29 +96,33 @@ def _bounds(vectorizer, count):
     return least, most
 
 
-def _analyzer(vectorizer, texts, least):
+def _analyzer(
+    vectorizer: TfidfVectorizer, texts: Sequence[str], least: float
+) -> Callable[[str], Iterable[str]]:
     """What makes terms of a text; rare ones may be left out, if that is worth it."""
     analyze = vectorizer.build_analyzer()
-    if len(texts) < MANY or least <= 1:
+    if len(texts) < SIEVE_FROM_TEXTS or least <= 1:
         return analyze
     enough = min(int(np.ceil(least)), np.iinfo(np.uint8).max)
-    texts_with = np.zeros(BUCKETS, np.uint8)
+    texts_with = np.zeros(SIEVE_BUCKETS, np.uint8)
     for text in texts:
         buckets = np.unique(_buckets(analyze(text)))
         texts_with[buckets] += texts_with[buckets] < enough
 
-    def sieve(text):
+    def sieve(text: str) -> Iterable[str]:
         terms = analyze(text)
         return compress(terms, (texts_with[_buckets(terms)] == enough).tobytes())
 
     return sieve
 
 
-def _buckets(terms):
-    return np.fromiter(map(hash, terms), np.int64, len(terms)) & (BUCKETS - 1)
+def _buckets(terms: list[str]) -> np.ndarray:
+    return np.fromiter(map(hash, terms), np.int64, len(terms)) & (SIEVE_BUCKETS - 1)
 
 
-def _counted(analyze, texts):
+def _counted(
+    analyze: Callable[[str], Iterable[str]], texts: Sequence[str]
+) -> tuple[list[str], csr_array]:
     """The terms in the order in which they are first seen, and the count of each in each text."""
     numbers = defaultdict()
     numbers.default_factory = numbers.__len__
@@ -127,7 +142,9 @@ def _counted(analyze, texts):
     return list(numbers), matrix
 
 
-def _kept(terms, counts, least, most, max_features):
+def _kept(
+    terms: list[str], counts: csr_array, least: float, most: float, max_features: int | None
+) -> list[int]:
     """The numbers of the terms that stay, in the alphabet's order."""
     stay = sorted(_frequent(counts, least, most), key=terms.__getitem__)
     if max_features is not None and len(stay) > max_features:
@@ -136,7 +153,7 @@ def _kept(terms, counts, least, most, max_features):
     return stay
 
 
-def _frequent(counts, least, most):
+def _frequent(counts: csr_array, least: float, most: float) -> list[int]:
     frequency = np.bincount(counts.indices, minlength=counts.shape[1])
     stay = np.flatnonzero((frequency >= least) & (frequency <= most)).tolist()
     if not stay:
@@ -144,7 +161,7 @@ def _frequent(counts, least, most):
     return stay
 
 
-def _in_order(counts, kept):
+def _in_order(counts: csr_array, kept: list[int]) -> csr_array:
     """The columns in the order of ``kept``, as floats. The entries of a row stay in their order."""
     places = np.argsort(kept).astype(np.int32)
     entries = (counts.data.astype(np.float64), places[counts.indices], counts.indptr)

@@ -8,16 +8,18 @@ whether each number is farther from a rounding edge than it can be from the opti
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import numpy as np
-from sklearn.base import clone
+from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from pressbox.classifier import KEPT, LONGEST_NGRAM, SportClassifier
+from pressbox.classifier import MAX_NGRAM_LENGTH, VECTORIZER_PARAMETERS, SportClassifier
 from pressbox.console import note
 from pressbox.data.corpus import Row
 from pressbox.errors import PressboxError, UsageError
@@ -28,13 +30,15 @@ from pressbox.provenance.statement import rows_digest
 # Decimals that idf, coefficients and intercepts are rounded to (docs/decisions.md says why so few).
 DECIMALS = 4
 # A gradient as long as this is not due to rounding: the optimum was not found.
-UNBEARABLE = 1e-6
-PROBE_TERMS = 8
+MAX_GRADIENT = 1e-6
+TERMS_PER_PROBE = 8
 # Parameters that say how to compute, not what: they leave no trace in a model.
-MEANS = {"n_jobs", "verbose", "vocabulary", "warm_start"}
+COMPUTATIONAL = {"n_jobs", "verbose", "vocabulary", "warm_start"}
 
 
-def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
+def fit(
+    rows: tuple[Row, ...], vectorizer: TfidfVectorizer, estimator: LogisticRegression
+) -> SportClassifier:
     """Fit clones of a TfidfVectorizer and a LogisticRegression on (text, label) rows.
 
     The model has a ``certificate``, which is not sealed with it: ``certified`` says whether any
@@ -73,17 +77,17 @@ def fit(rows: tuple[Row, ...], vectorizer, estimator) -> SportClassifier:
     _fit(estimator, matrix, labels)
     nearness = newton.polish(estimator, matrix, labels)
     # "not", because NaN is no less than anything.
-    if not nearness.gradient < UNBEARABLE:
+    if not nearness.gradient < MAX_GRADIENT:
         raise PressboxError(
             f"the fit stays {nearness.gradient:.0e} away from its optimum", "lower C in train.py"
         )
     if not calibration:
         note("too few texts to learn how sure the model may be; probabilities are as fitted")
-    chances = calibration or Calibration()
-    parameters |= {"temperature": chances.temperature, "threshold": chances.threshold}
-    estimator.coef_ = estimator.coef_ / chances.temperature
-    estimator.intercept_ = estimator.intercept_ / chances.temperature
-    nearness = nearness.divided(chances.temperature)
+        calibration = Calibration()
+    parameters |= asdict(calibration)
+    estimator.coef_ = estimator.coef_ / calibration.temperature
+    estimator.intercept_ = estimator.intercept_ / calibration.temperature
+    nearness = nearness.divided(calibration.temperature)
     model = _canonical(vectorizer, estimator, parameters)
     model.fitted = rows_digest(rows)
     model.certificate = _certificate(vectorizer, estimator, nearness)
@@ -116,9 +120,9 @@ def _refusing(what: str) -> Iterator[None]:
         ) from error
 
 
-def _check_vectorizer(vectorizer, chosen: dict) -> None:
+def _check_vectorizer(vectorizer: TfidfVectorizer, chosen: dict) -> None:
     """Refuse what a model does not keep, and what scikit-learn refuses once it has a text."""
-    for name in chosen.keys() - KEPT:
+    for name in chosen.keys() - VECTORIZER_PARAMETERS:
         raise UsageError(
             f"{name}={vectorizer.get_params()[name]} is not what a model keeps",
             "leave it at its default",
@@ -130,14 +134,14 @@ def _check_vectorizer(vectorizer, chosen: dict) -> None:
         tried = TfidfVectorizer(**{**vectorizer.get_params(), "vocabulary": vocabulary})
         tried.fit(["some text of some words"])
     least, most = vectorizer.ngram_range
-    if least < 0 or most > LONGEST_NGRAM:
+    if least < 0 or most > MAX_NGRAM_LENGTH:
         raise UsageError(
             f"ngram_range={vectorizer.ngram_range} is more than memory would bear",
-            f"take {LONGEST_NGRAM} at most",
+            f"take {MAX_NGRAM_LENGTH} at most",
         )
 
 
-def _check_estimator(estimator) -> None:
+def _check_estimator(estimator: LogisticRegression) -> None:
     """Refuse what has no one optimum, or another one than the numbers are brought to."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -156,7 +160,7 @@ def _check_estimator(estimator) -> None:
         )
 
 
-def _fit(estimator, matrix, labels) -> None:
+def _fit(estimator: LogisticRegression, matrix: csr_array, labels: Sequence[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
@@ -169,7 +173,9 @@ def _fit(estimator, matrix, labels) -> None:
             ) from error
 
 
-def _canonical(vectorizer, estimator, parameters) -> SportClassifier:
+def _canonical(
+    vectorizer: TfidfVectorizer, estimator: LogisticRegression, parameters: dict
+) -> SportClassifier:
     model = SportClassifier(
         vocabulary=vectorizer.get_feature_names_out().tolist(),
         idf=rounded(vectorizer.idf_),
@@ -182,16 +188,18 @@ def _canonical(vectorizer, estimator, parameters) -> SportClassifier:
 
 
 def rounded(numbers: np.ndarray) -> np.ndarray:
-    """The numbers on the one grid, as float64 in C order."""
+    """The numbers, of any shape, on the grid of DECIMALS, as float64 in C order."""
     # Adding zero turns -0.0, which has other bits, into 0.0.
     return np.ascontiguousarray(np.round(numbers.astype(np.float64), DECIMALS) + 0.0)
 
 
-def _certificate(vectorizer, estimator, nearness: newton.Nearness) -> dict:
+def _certificate(
+    vectorizer: TfidfVectorizer, estimator: LogisticRegression, nearness: newton.Nearness
+) -> dict:
     numbers = np.concatenate([vectorizer.idf_, estimator.coef_.ravel(), estimator.intercept_])
     bounds = np.concatenate(
         [
-            newton.SINGLE * newton.EPSILON * abs(vectorizer.idf_),
+            newton.ULPS_PER_CALL * newton.EPSILON * abs(vectorizer.idf_),
             nearness.coefficients.ravel(),
             np.full(len(estimator.intercept_), nearness.intercepts),
         ]
@@ -213,12 +221,12 @@ def _margins(numbers: np.ndarray) -> np.ndarray:
     return abs(cells - np.floor(cells) - 0.5) / 10**DECIMALS
 
 
-def _chosen(estimator) -> dict:
+def _chosen(estimator: BaseEstimator) -> dict:
     """The parameters that were chosen, as JSON has them; the others are scikit-learn's defaults."""
     defaults = type(estimator)().get_params()
     chosen = {}
     for name, value in sorted(estimator.get_params().items()):
-        if name in MEANS or value == defaults[name]:
+        if name in COMPUTATIONAL or value == defaults[name]:
             continue
         value = list(value) if isinstance(value, tuple) else value
         if not isinstance(value, (bool, int, float, str, list, type(None))):
@@ -241,6 +249,6 @@ def _probes(model: SportClassifier) -> list[str]:
     signed = model.coefficients
     if len(model.labels) == 2:
         signed = np.vstack([-signed, signed])
-    strongest = np.argsort(-signed, axis=1, kind="stable")[:, :PROBE_TERMS]
+    strongest = np.argsort(-signed, axis=1, kind="stable")[:, :TERMS_PER_PROBE]
     texts = [" ".join(model.vocabulary[term] for term in row) for row in strongest]
     return [*texts, " ".join(model.vocabulary[term] for term in strongest[:, 0])]

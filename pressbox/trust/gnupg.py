@@ -26,7 +26,7 @@ from pressbox.errors import NotTrusted, PressboxError, Reason
 
 GNUPG = ROOT / "gnupg"
 MEMORY = Path("/dev/shm")  # noqa: S108 - the homes in it are 0700 and have random names
-PATIENCE = 20  # seconds; GnuPG answers in milliseconds, or hangs
+GPG_TIMEOUT_S = 20  # GnuPG answers in milliseconds, or hangs
 # Where programs are; in the image, and on Debian, all of them are in the first of these.
 PLACES = "/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin"
 VARIABLES = {"PATH": PLACES, "LC_ALL": "C.UTF-8"}
@@ -138,10 +138,11 @@ def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
             input=stdin,
             env=VARIABLES,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=GPG_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
-        raise PressboxError(f"GnuPG gave no answer within {PATIENCE} s", "try again") from error
+        what = f"GnuPG did not answer within {GPG_TIMEOUT_S} s"
+        raise PressboxError(what, "try again") from error
 
 
 @contextlib.contextmanager

@@ -128,7 +128,7 @@ def test_a_model_without_a_mistake_is_certain_of_its_macro_f1_only():
 
 def test_many_rows_are_resampled_in_parts_with_the_same_result(mixed, monkeypatch):
     whole = evaluation.evaluate(Oracle(*LABELS), mixed)
-    monkeypatch.setattr(evaluation, "DRAWN", 60 * 300)
+    monkeypatch.setattr(evaluation, "MAX_DRAWS_AT_ONCE", 60 * 300)
     parts = evaluation.evaluate(Oracle(*LABELS), mixed)
     assert parts == whole
 

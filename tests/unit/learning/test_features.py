@@ -31,13 +31,13 @@ def texts():
 
 @pytest.fixture(params=[1, 1 << 30], ids=["sieved", "at once"])
 def many(request, monkeypatch):
-    monkeypatch.setattr(features, "MANY", request.param)
+    monkeypatch.setattr(features, "SIEVE_FROM_TEXTS", request.param)
 
 
 @pytest.fixture
 def few_buckets(monkeypatch):
     """So few that most rare terms share one with another, and get through."""
-    monkeypatch.setattr(features, "BUCKETS", 64)
+    monkeypatch.setattr(features, "SIEVE_BUCKETS", 64)
 
 
 @pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
@@ -80,7 +80,7 @@ def test_of_texts_apart_terms_and_weights_are_those_of_the_seen_ones(parameters,
 
 
 def test_rare_terms_are_not_even_remembered(texts, monkeypatch):
-    monkeypatch.setattr(features, "MANY", 1)
+    monkeypatch.setattr(features, "SIEVE_FROM_TEXTS", 1)
     seen, counted = [], features._counted
 
     def spy(*arguments):

@@ -105,7 +105,7 @@ def test_a_fit_that_did_not_converge_is_no_model(rows, fit):
 
 
 def test_a_fit_that_stays_away_from_the_optimum_is_no_model(rows, fit, monkeypatch):
-    monkeypatch.setattr(newton, "STEPS", 0)
+    monkeypatch.setattr(newton, "MAX_NEWTON_STEPS", 0)
     with pytest.raises(PressboxError, match="away from its optimum"):
         fit(rows, estimator={"tol": 1e-2})
 
@@ -155,20 +155,20 @@ def test_a_margin_is_the_distance_to_the_nearest_edge_of_rounding():
 @pytest.mark.parametrize("parameters", [{}, {"norm": None}, {"C": 1e3}, {"fit_intercept": False}])
 def test_no_number_is_farther_from_the_optimum_than_its_bound(labels, parameters, rows):
     rows = [row for row in rows if row[1] in list(WORDS)[:labels]]
-    texts, truth = zip(*rows, strict=True)
+    texts, y_true = zip(*rows, strict=True)
     vectorizer = TfidfVectorizer(norm=parameters.get("norm", "l2"), ngram_range=(1, 2))
     matrix = vectorizer.fit_transform(texts)
     chosen = {name: value for name, value in parameters.items() if name != "norm"}
-    estimator = solver(**{"C": 30, "tol": 1e-4, **chosen}).fit(matrix, truth)
-    nearness = newton.polish(estimator, matrix, truth)
-    coefficients, intercepts = exact_optimum(vectorizer, estimator, texts, truth)
+    estimator = solver(**{"C": 30, "tol": 1e-4, **chosen}).fit(matrix, y_true)
+    nearness = newton.polish(estimator, matrix, y_true)
+    coefficients, intercepts = exact_optimum(vectorizer, estimator, texts, y_true)
     off = abs(estimator.coef_ - coefficients)
     assert (off <= nearness.coefficients).all()
     assert (abs(estimator.intercept_ - intercepts) <= nearness.intercepts).all()
     assert 0 < off.max() < nearness.coefficients.max() < 1e-8
 
 
-def exact_optimum(vectorizer, estimator, texts, truth):
+def exact_optimum(vectorizer, estimator, texts, y_true):
     """Coefficients and intercepts in extended precision, by Newton's method from near them."""
     counts = CountVectorizer(vocabulary=vectorizer.vocabulary_, ngram_range=(1, 2))
     matrix = counts.transform(texts).toarray().astype(np.longdouble)
@@ -180,7 +180,7 @@ def exact_optimum(vectorizer, estimator, texts, truth):
     penalised = np.ones(matrix.shape[1])
     penalised[len(penalised) - free :] = 0
     labels = len(estimator.classes_)
-    right = np.asarray(truth)[:, None] == estimator.classes_[None, :]
+    right = np.asarray(y_true)[:, None] == estimator.classes_[None, :]
     point = np.hstack([estimator.coef_, estimator.intercept_[:, None]][: 1 + free]).T
     if labels == 2:
         point = np.hstack([-point, point]) / 2
@@ -188,14 +188,14 @@ def exact_optimum(vectorizer, estimator, texts, truth):
     penalised = penalised * (2 if labels == 2 else 1)
     point = point.astype(np.longdouble)
     for _ in range(4):
-        odds = np.exp(matrix @ point - (matrix @ point).max(axis=1, keepdims=True))
-        chances = odds / odds.sum(axis=1, keepdims=True)
-        gradient = estimator.C * (matrix.T @ (chances - right)) + penalised[:, None] * point
+        exponentials = np.exp(matrix @ point - (matrix @ point).max(axis=1, keepdims=True))
+        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+        gradient = estimator.C * (matrix.T @ (probabilities - right)) + penalised[:, None] * point
         hessian = np.zeros((labels, len(point), labels, len(point)))
         for i in range(labels):
             hessian[i, :, i] += np.diag(penalised)
             for j in range(labels):
-                weights = estimator.C * chances[:, i] * ((i == j) - chances[:, j])
+                weights = estimator.C * probabilities[:, i] * ((i == j) - probabilities[:, j])
                 hessian[i, :, j] += (matrix.T * weights) @ matrix
         size = labels * len(point)
         step = np.linalg.lstsq(hessian.reshape(size, size), gradient.T.ravel().astype(float))[0]
@@ -228,23 +228,23 @@ def test_intercepts_are_centred(rows, fit):
     assert abs(model.intercepts.sum()) < 5e-4
 
 
-def probabilities(model, vectorizer, estimator, rows, texts):
+def expected_probabilities(model, vectorizer, estimator, rows, texts):
     """What scikit-learn's own fit on the rows says of the texts, at the model's temperature."""
-    known, truth = zip(*rows, strict=True)
-    estimator.fit(vectorizer.fit_transform(known), truth)
+    known, y_true = zip(*rows, strict=True)
+    estimator.fit(vectorizer.fit_transform(known), y_true)
     estimator.coef_ /= model.parameters["temperature"]
     estimator.intercept_ /= model.parameters["temperature"]
     return estimator.predict_proba(vectorizer.transform(texts))
 
 
 @pytest.mark.parametrize("labels", [2, 3])
-def test_probabilities_are_those_of_scikit_learn(labels, rows):
+def test_probabilitiesare_those_of_scikit_learn(labels, rows):
     rows = [row for row in rows if row[1] in list(WORDS)[:labels]]
     vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
     estimator = solver(C=30)
     model = training.fit(rows, vectorizer, estimator)
     texts = [text for text, _ in rows] + ["", "nothing known", "wicket fairway ace ace ace"]
-    expected = probabilities(model, vectorizer, estimator, rows, texts)
+    expected = expected_probabilities(model, vectorizer, estimator, rows, texts)
     assert model.labels == estimator.classes_.tolist()
     assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
 
@@ -287,7 +287,7 @@ def test_plain_parameters_of_the_vectorizer_are_kept(parameters, rows):
     estimator = solver()
     model = training.fit(rows, vectorizer, estimator)
     texts = [text for text, _ in rows]
-    expected = probabilities(model, vectorizer, estimator, rows, texts)
+    expected = expected_probabilities(model, vectorizer, estimator, rows, texts)
     assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
 
 
