@@ -136,11 +136,11 @@ class Classifier(special_k.SerializableModel):
             raise ModelValidationError("the model has no probes to be validated with")
         labels, threshold = self.labels, self.threshold
         if not labels or len(set(labels)) < len(labels) or type(threshold) not in (int, float):
-            raise ModelValidationError("the model has labels or a threshold that are none")
+            raise ModelValidationError("the model's labels or threshold are not valid")
         expected = np.array([probe["probabilities"] for probe in self.probes], np.float64)
         found = self.predict_proba([probe["text"] for probe in self.probes])
         if found.shape != expected.shape or expected.shape[1:] != (len(self.labels),):
-            raise ModelValidationError("the model has other labels than it has probabilities")
+            raise ModelValidationError("the model's labels do not match its probabilities")
         if not np.allclose(found, expected, rtol=0, atol=10.0**-PROBE_DIGITS):
             raise ModelValidationError("the model does not predict what it did when it was sealed")
 
@@ -196,11 +196,11 @@ class SportClassifier(Classifier):
         parameters = dict(self.parameters["vectorizer"])
         if not parameters.keys() <= VECTORIZER_PARAMETERS:
             unknown = sorted(parameters.keys() - VECTORIZER_PARAMETERS)
-            raise ValueError(f"a vectorizer has no {unknown} here")
+            raise ValueError(f"the vectorizer has unknown parameters: {unknown}")
         if "ngram_range" in parameters:
             least, most = parameters["ngram_range"]
             if not 0 <= least <= most <= MAX_NGRAM_LENGTH:
-                raise ValueError(f"an n-gram of {least} to {most} is not one")
+                raise ValueError(f"n-grams of {least} to {most} are not supported")
             parameters["ngram_range"] = (least, most)
         vectorizer = TfidfVectorizer(**parameters, vocabulary=self.vocabulary)
         vectorizer.idf_ = self.idf
@@ -227,12 +227,12 @@ class SportClassifier(Classifier):
             or self.coefficients.shape != (rows, terms)
             or rows != (1 if classes == 2 else classes)
         ):
-            raise ModelValidationError("the arrays of the model do not fit each other")
+            raise ModelValidationError("the model's arrays do not fit each other")
         for array in (self.idf, self.coefficients, self.intercepts):
             if array.dtype != np.float64 or not (abs(array) <= MAX_NUMBER).all():
-                raise ModelValidationError("the arrays of the model are not of bearable numbers")
+                raise ModelValidationError("the model's arrays hold numbers of another kind")
         if not isinstance(self.vocabulary, list) or set(map(type, self.vocabulary)) != {str}:
-            raise ModelValidationError("the vocabulary of the model is not one of words")
+            raise ModelValidationError("the model's vocabulary is not a list of strings")
         self._try_out()
         super().validate_model()
 
@@ -241,7 +241,7 @@ class SportClassifier(Classifier):
         vectorizer = self._vectorizer
         texts = [vectorizer.build_preprocessor()(probe["text"]) for probe in self.probes]
         if sum(map(len, texts)) * vectorizer.ngram_range[1] ** 2 > MAX_PROBE_CHARACTERS:
-            raise ModelValidationError("the probes of the model are too long")
+            raise ModelValidationError("the model's probes are too long")
         if vectorizer.analyzer != "word" or vectorizer.token_pattern == _usual_pattern():
             return
         # The expression is somebody's, and no text is too short for a bad one to take for ever.
@@ -254,7 +254,7 @@ class SportClassifier(Classifier):
         except subprocess.TimeoutExpired:
             tried = None
         if tried is None or tried.returncode:
-            raise ModelValidationError("the token_pattern of the model finds no end, or is none")
+            raise ModelValidationError("the model's token_pattern takes too long, or is not valid")
 
 
 def _usual_pattern() -> str:

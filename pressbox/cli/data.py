@@ -15,5 +15,5 @@ def fetch(arguments: Namespace) -> None:
     """Download a source that is trained on by its name, and check it; once, with a network."""
     from pressbox.data import newsgroups
 
-    note("fetched" if newsgroups.fetch() else "it was fetched before")
+    note("fetched" if newsgroups.fetch() else "already fetched")
     print(newsgroups.kept())

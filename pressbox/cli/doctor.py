@@ -20,7 +20,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def doctor(arguments: Namespace) -> None:
-    """Say what is wrong here, and what mends it; exit 4 for drift."""
+    """Check the environment and suggest fixes; exit 4 for drift."""
     from pressbox.environment import drift, lock
     from pressbox.runs.doctor import examine
 
@@ -28,7 +28,7 @@ def doctor(arguments: Namespace) -> None:
         changes = lock.accept(drift.current(deep=True), datetime.now(UTC).date())
         for change in changes:
             note(f"accepted: {change}")
-        note("commit .devcontainer/environment.lock" if changes else "it was accepted before")
+        note("commit .devcontainer/environment.lock" if changes else "already accepted")
     findings = list(examine(arguments.deep))
     if arguments.json:
         output.say_json([asdict(finding) for finding in findings])

@@ -1,10 +1,10 @@
 """The trusted signers and their keys."""
 
 from argparse import Namespace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pressbox.cli.options import Commands, add_command
+from pressbox.cli.options import Commands, add_command, day
 from pressbox.console import note
 from pressbox.errors import PressboxError, visible
 from pressbox.trust import signers
@@ -35,7 +35,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--old", metavar="FINGERPRINT", required=True, help="the key it replaces")
     sub.add_argument(
         "--until",
-        type=date.fromisoformat,
+        type=day,
         default=datetime.now(UTC).date() + timedelta(days=30),
         help="the last day on which the old one is accepted (default: in 30 days)",
     )

@@ -79,7 +79,7 @@ def predict(arguments: Namespace) -> None:
     from pressbox.sealing import tarball
 
     if arguments.texts and arguments.file:
-        raise UsageError("there are texts and a file", "give one of the two")
+        raise UsageError("both texts and a file were given", "give one of the two")
     model = tarball.open_model(arguments.model, arguments.trusted, options.policy(arguments))
     encoding = tables.Layout(encoding=arguments.encoding).encoding
     for texts in [arguments.texts] if arguments.texts else _lines(arguments.file, encoding):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace, _SubParsersAction
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,14 +33,18 @@ FLAGS = {
     "replace_newer": (
         "--replace-newer",
         "store_true",
-        "even a model that says it was sealed later than now",
+        "replace even a model that says it was sealed later than now",
     ),
     "allow_drift": (
         "--allow-drift",
         "store_true",
-        "even in an environment that is not as it was built; the model says so for ever",
+        "train even in an environment that is not as it was built; this is recorded in the model",
     ),
-    "release": ("--release", "store_true", "refuse to sign with the published demo key"),
+    "release": (
+        "--release",
+        "store_true",
+        "refuse the demo key, and whatever else is not a release (docs/trust.md)",
+    ),
 }
 
 
@@ -91,7 +95,7 @@ def policy_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--release",
         action="store_true",
-        help="demand what a release is: docs/trust.md",
+        help="demand a release (docs/trust.md)",
     )
     parser.add_argument(
         "--accepted",
@@ -103,8 +107,23 @@ def policy_options(parser: ArgumentParser) -> None:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _not_a_date(text) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def day(text: str) -> date:
+    """The date. Raises ArgumentTypeError for what is not one."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise _not_a_date(text) from error
+
+
+def _not_a_date(text: str) -> ArgumentTypeError:
+    return ArgumentTypeError(f"{text!r} is not a date like 2026-11-01")
 
 
 def policy(arguments: Namespace) -> Policy:
@@ -114,7 +133,8 @@ def policy(arguments: Namespace) -> Policy:
 
     for signer in arguments.signer:
         if not FINGERPRINT.fullmatch(signer):
-            raise UsageError(f"{signer!r} is no fingerprint", "give 40 digits, A to F in capitals")
+            remedy = "give 40 hexadecimal digits, A to F in capitals"
+            raise UsageError(f"{signer!r} is not a fingerprint", remedy)
     environments = None
     if arguments.release:
         from pressbox.environment import lock

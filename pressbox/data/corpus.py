@@ -83,7 +83,7 @@ def load_corpus(
     _check(train, source)
     where = test_source or f"the test part of {source}"
     if not test:
-        raise PressboxError(f"{where} is empty", "fill it, or leave it away altogether")
+        raise PressboxError(f"{where} is empty", "fill it, or omit it")
     test = _fitting(test, train, where, bool(test_source))
     return Corpus(source, tuple(sorted(train)), tuple(sorted(test)), test_source, layout)
 
@@ -122,9 +122,9 @@ def _cleaned(found: Iterable[Found], source: str) -> list[Row]:
                 "give a sample of them",
             )
     if empty:
-        note(f"texts of {source} that are empty and left out: {empty}")
+        note(f"empty texts of {source}, left out: {empty}")
     if numbered:
-        note(f"labels of {source} that are integers are taken as their digits")
+        note(f"integer labels of {source} are read as strings of digits")
     return cleaned
 
 
@@ -134,14 +134,14 @@ def _string(value: object, what: str, place: str) -> str:
         return ""
     if not isinstance(value, str):
         raise PressboxError(
-            f"{place}: the {what} has to be a string, and is {value!r:.60}",
+            f"{place}: the {what} must be a string, not {value!r:.60}",
             "write it as a string; of other values only integers are taken, as labels",
         )
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise PressboxError(
-            f"{place}: the {what} is no valid Unicode ({error.reason})", "repair or remove it"
+            f"{place}: the {what} is not valid Unicode ({error.reason})", "repair or remove it"
         ) from error
     return value
 
@@ -157,7 +157,7 @@ def _check(train: list[Row], source: str) -> None:
     counts = Counter(label for _, label in train)
     if len(counts) < 2:
         raise PressboxError(
-            f"{source} has one label only ({next(iter(counts))})",
+            f"{source} has only one label ({next(iter(counts))})",
             "a classifier needs at least two to tell apart",
         )
     _check_spelling(counts, source)
@@ -176,7 +176,7 @@ def _check_spelling(labels: Iterable[str], source: str) -> None:
         other = spellings.setdefault(plain, label)
         if other != label:
             raise PressboxError(
-                f"{source} has two labels that differ in case or blanks only:"
+                f"{source} has two labels that differ only in case or spaces:"
                 f" {other!r} and {label!r}",
                 "make them one",
             )
@@ -188,13 +188,14 @@ def _fitting(test: list[Row], train: list[Row], where: str, elsewhere: bool) -> 
     given = {label for _, label in test}
     _check_spelling(known | given, where)
     if strange := sorted(given - known):
-        note(f"labels of {where} that were not trained on, and are left out: {listed(strange)}")
+        note(f"labels of {where} that are not in the training part, left out: {listed(strange)}")
     if elsewhere and known - given:
         note(f"labels that {where} does not have: {listed(sorted(known - given))}")
     rows = [row for row in test if row[1] in known]
     fresh = [row for row in rows if row[0] not in texts]
     if len(fresh) < len(rows):
-        note(f"texts of {where} that were trained on, and are left out: {len(rows) - len(fresh)}")
+        known_texts = len(rows) - len(fresh)
+        note(f"texts of {where} that are also in the training part, left out: {known_texts}")
     if not fresh:
         raise PressboxError(
             f"{where} has nothing to evaluate on: no new text of a label that was trained on",
@@ -221,7 +222,7 @@ def _hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     train, test = [], []
     for members in by_label.values():
         members.sort(key=lambda row: (hashlib.sha256(row[0].encode()).digest(), row))
-        # Of three or four texts one is held out all the same; two are needed for the training.
+        # Of three or four texts one is held out anyway; two are needed for the training.
         held_out = max(len(members) // HELD_OUT, int(len(members) > 2))
         test += members[:held_out]
         train += members[held_out:]

@@ -79,13 +79,13 @@ def readable(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise PressboxError(
-                f"there is no room in {tempfile.gettempdir()} to unpack {path}",
-                "make some, or give it unpacked",
+                f"there is not enough space in {tempfile.gettempdir()} to unpack {path}",
+                "free some, or give it unpacked",
             ) from error
         if error.errno:
             raise PressboxError(
                 f"{error.filename or path} cannot be read ({error.strerror})",
-                "check that it is there and its mode",
+                "check that it exists and is readable",
             ) from error
         # Of gzip and of Arrow: no system call failed.
         raise damaged(path, error) from error

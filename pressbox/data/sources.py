@@ -44,7 +44,7 @@ def read(source: str, layout: Layout) -> tuple[Iterable[Found], Iterable[Found] 
 
         return newsgroups.rows("train"), newsgroups.rows("test")
     if not source:
-        raise UsageError("the source has no name", "give newsroom, say")
+        raise UsageError("the source has no name", "give one, for example newsroom")
     path = Path(source)
     if os.path.isdir(path):
         return _folder(path, layout)
@@ -165,7 +165,7 @@ def _parts(folder: Path, columns: Mapping[str, str | None] = NOTHING) -> Iterato
             if not equals:
                 raise PressboxError(
                     f"{below} is a folder among the parts of a table",
-                    "move it away, or give it as a source of its own",
+                    "move it elsewhere, or give it as a source of its own",
                 )
             value = None if value == NO_PARTITION else unquote(value)
             yield from _parts(below, {**columns, unquote(name): value})
@@ -228,7 +228,7 @@ def _refuse_mixed(folder: Path, parts: list[Path]) -> None:
 def _mention(folder: Path, others: list[Path]) -> None:
     """Say what is no part of a source, unless its name says so, as _SUCCESS does."""
     if names := [file.name for file in others if not file.name.startswith("_")]:
-        note(f"left out, as no part of {folder}: {listed(names)}")
+        note(f"left out, as not part of {folder}: {listed(names)}")
 
 
 # Old newsgroup articles have a few characters of control; a picture or a program has many.
@@ -260,7 +260,7 @@ def _texts(labels: list[Path], layout: Layout) -> Iterator[Found]:
     if latin:
         note(f"{latin} files of {labels[0].parent} are not UTF-8 and were read as Latin-1")
     if no_texts:
-        note(f"left out of {labels[0].parent}, as no text: {listed(no_texts)}")
+        note(f"left out of {labels[0].parent}, as not text: {listed(no_texts)}")
 
 
 def _text(content: bytes, file: Path, given: str) -> tuple[str, bool]:
@@ -278,7 +278,7 @@ def _text(content: bytes, file: Path, given: str) -> tuple[str, bool]:
     controls = len(CONTROLS.findall(text)) if is_latin else 0
     if "\0" in text or controls > len(text) * FEW_CONTROLS:
         raise PressboxError(
-            f"{file} does not look like a text",
+            f"{file} does not look like text",
             "remove it, or give its encoding, e.g. --encoding cp1252 or utf-16-le",
         )
     return text, is_latin

@@ -142,7 +142,7 @@ def _lines(stream: io.BufferedReader, path: Path, given: str, newline: str) -> I
                 if len(line) > LONGEST_LINE:
                     raise PressboxError(
                         f"line {number} of {path} is longer than {LONGEST_LINE >> 20} MiB",
-                        "this is no table of texts; give another file or split that text",
+                        "this is not a table of texts; give another file or split that text",
                     )
                 yield line
     except UnicodeDecodeError as error:
@@ -268,7 +268,7 @@ def _members(entry: object, wanted: list[str], place: str) -> list:
         raise
     except TypeError as error:
         raise PressboxError(
-            f"{place} has no {' and no '.join(wanted)}, as it is no object",
+            f"{place} has no {' and no '.join(wanted)}, as it is not an object",
             "give objects, as orient='records' in pandas does",
         ) from error
 
@@ -357,7 +357,7 @@ def _columns(names: list[str], wanted: list[str], where: object) -> list[int]:
     for name in wanted:
         if names.count(name) > 1:
             raise PressboxError(
-                f"{where} has the column {name!r} twice", "leave one, or give them other names"
+                f"{where} has the column {name!r} twice", "keep one, or rename the other"
             )
     return [names.index(name) for name in wanted]
 

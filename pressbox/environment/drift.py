@@ -23,8 +23,8 @@ UNKNOWN = "unknown"
 SHOWN = 3
 REBUILD = (
     "rebuild the container (VS Code: Dev Containers: Rebuild Container; on the host,"
-    " scripts/train.sh takes a fresh one), or train all the same with --allow-drift,"
-    " which the model then says"
+    " scripts/train.sh takes a fresh one), or train anyway with --allow-drift,"
+    " which the model then records"
 )
 # Variables that steer Python, NumPy, BLAS, OpenMP, OpenSSL, GLib or the loader, or say where they
 # find code ...
@@ -147,7 +147,7 @@ def door() -> str:
     """The door that led in here; UsageError for one that there is not."""
     name = os.environ.get(DOOR, "inside")
     if name not in DOORS:
-        raise UsageError(f"{DOOR} names no door", f"unset {DOOR}; the scripts set it")
+        raise UsageError(f"{DOOR} does not name a door", f"unset {DOOR}; the scripts set it")
     return name
 
 
@@ -164,14 +164,14 @@ def checked(allow_drift: bool = False, deep: bool = False) -> Environment:
 
 def _remedy(environment: Environment) -> str:
     if environment.passport is None:
-        return "train in the container: scripts/train.sh, or here all the same with --allow-drift"
+        return "train in the container: scripts/train.sh, or here anyway with --allow-drift"
     wanted = environment.passport["variables"]
     changes = []
     for name in _odd_variables(wanted):
         value = wanted.get(name)
         changes.append(f"unset {name}" if value is None else f"export {name}={value}")
     if len(changes) == len(environment.differences):
-        return f"{', '.join(changes)}, or train all the same with --allow-drift"
+        return f"{', '.join(changes)}, or train anyway with --allow-drift"
     return REBUILD
 
 

@@ -53,7 +53,8 @@ def fit(
     for given, wanted in ((vectorizer, TfidfVectorizer), (estimator, LogisticRegression)):
         if type(given) is not wanted:
             raise UsageError(
-                f"{type(given).__name__} is not what a model is made of", f"use {wanted.__name__}"
+                f"{type(given).__name__} is not supported here",
+                f"use {wanted.__name__}, or write a class of your own (docs/your-own-model.md)",
             )
     with _refusing("vectorizer"):
         vectorizer = clone(vectorizer)
@@ -72,17 +73,17 @@ def fit(
         matrix = features.weighted(vectorizer, counts)
     except (ValueError, OverflowError) as error:
         raise PressboxError(
-            f"the texts hold nothing to learn from ({error})", "check the source"
+            f"the texts contain nothing to learn from ({error})", "check the source"
         ) from error
     _fit(estimator, matrix, labels)
     nearness = newton.polish(estimator, matrix, labels)
     # "not", because NaN is no less than anything.
     if not nearness.gradient < MAX_GRADIENT:
         raise PressboxError(
-            f"the fit stays {nearness.gradient:.0e} away from its optimum", "lower C in train.py"
+            f"the fit stopped {nearness.gradient:.0e} away from its optimum", "lower C in train.py"
         )
     if not calibration:
-        note("too few texts to learn how sure the model may be; probabilities are as fitted")
+        note("too few texts to calibrate the model; its probabilities are as fitted")
         calibration = Calibration()
     parameters |= asdict(calibration)
     estimator.coef_ = estimator.coef_ / calibration.temperature
@@ -93,8 +94,8 @@ def fit(
     model.certificate = _certificate(vectorizer, estimator, nearness)
     if not model.certificate["certified"]:
         note(
-            "not certified, another machine may make another model: a number that may be "
-            "{bound:.0e} off is {margin:.0e} from an edge of rounding".format(**model.certificate)
+            "not certified, another machine may produce another model: a number that may be off by "
+            "{bound:.0e} is {margin:.0e} from a rounding edge".format(**model.certificate)
         )
     note(f"{len(model.vocabulary)} terms, {len(model.labels)} labels")
     return model
@@ -124,8 +125,8 @@ def _check_vectorizer(vectorizer: TfidfVectorizer, chosen: dict) -> None:
     """Refuse what a model does not keep, and what scikit-learn refuses once it has a text."""
     for name in chosen.keys() - VECTORIZER_PARAMETERS:
         raise UsageError(
-            f"{name}={vectorizer.get_params()[name]} is not what a model keeps",
-            "leave it at its default",
+            f"{name}={vectorizer.get_params()[name]} is not stored in a model",
+            "remove it from train.py",
         )
     with warnings.catch_warnings():
         # Of what it warns, it warns again in the training itself.
@@ -136,8 +137,8 @@ def _check_vectorizer(vectorizer: TfidfVectorizer, chosen: dict) -> None:
     least, most = vectorizer.ngram_range
     if least < 0 or most > MAX_NGRAM_LENGTH:
         raise UsageError(
-            f"ngram_range={vectorizer.ngram_range} is more than memory would bear",
-            f"take {MAX_NGRAM_LENGTH} at most",
+            f"ngram_range={vectorizer.ngram_range} needs too much memory",
+            f"use {MAX_NGRAM_LENGTH} at most",
         )
 
 
@@ -149,10 +150,10 @@ def _check_estimator(estimator: LogisticRegression) -> None:
     if estimator.solver == "liblinear":
         raise UsageError(
             "solver='liblinear' penalises the intercept too and has another optimum",
-            "use solver='newton-cg', say",
+            "use solver='newton-cg', for example",
         )
     if not np.isfinite(estimator.C) or estimator.penalty is None:
-        raise UsageError("without a penalty there is no one optimum", "give C=30, say")
+        raise UsageError("without a penalty there is no unique optimum", "set C=30, for example")
     if estimator.l1_ratio or estimator.penalty not in ("deprecated", "l2"):
         raise UsageError(
             "with an L1 penalty the optimum has edges, where the last bits decide",

@@ -162,7 +162,7 @@ def gnupg_home(agent: str | None = None) -> Iterator[str]:
             Path(folder.name, AGENT).write_text(agent)
     except OSError as error:
         raise PressboxError(
-            f"there is no room for a GnuPG home ({error.strerror})",
+            f"there is not enough space for a GnuPG home ({error.strerror})",
             f"free some space in {place or 'the folder that TMPDIR names'}",
         ) from error
     with folder as home, contextlib.nullcontext() if agent is None else _keeper(home):
@@ -247,7 +247,7 @@ def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
                 "the signing key is not one secret key",
                 "give what gpg --armor --export-secret-keys prints for it"
                 if not key.agent
-                else f"see that the agent at {key.agent} runs and has it: gpg --list-secret-keys",
+                else f"check that the agent at {key.agent} runs and has it: gpg --list-secret-keys",
             )
         yield home, found[0].fingerprint
 
@@ -267,8 +267,8 @@ def verifying_home(keys: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Key]
             if key.flaw:
                 raise NotTrusted(
                     Reason.KEYS,
-                    f"the trusted key {key.fingerprint} is none to trust: {key.flaw}",
-                    "take it out: scripts/keys.sh revoke",
+                    f"the trusted key {key.fingerprint} cannot be trusted: {key.flaw}",
+                    "remove it: scripts/keys.sh revoke",
                 )
         yield home, known
 

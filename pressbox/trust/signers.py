@@ -120,7 +120,7 @@ def _read_json(path: Path) -> dict:
     with open(path, "rb") as file:
         value = json.loads(file.read(MAX_KEY))
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is no JSON object")
+        raise ValueError(f"{path.name} is not a JSON object")
     return value
 
 
@@ -189,10 +189,11 @@ def _acceptable(file: Path) -> tuple[Key, Signer]:
             key = known[fingerprint]
     except NotTrusted as error:
         what = described.flaw or "GnuPG does not take it: it has no valid signature of its own"
-        raise UsageError(f"the key {fingerprint} is none to trust: {what}", MAKE_ONE) from error
+        raise UsageError(f"the key {fingerprint} cannot be trusted: {what}", MAKE_ONE) from error
     if key.created > datetime.now(UTC).timestamp():
         raise PressboxError(
-            f"{key.fingerprint} is dated in the future", "see to the clock it was made by"
+            f"{key.fingerprint} is dated in the future",
+            "check the clock of the machine that made it",
         )
     if not key.signs:
         raise PressboxError(f"the key {key.fingerprint} has expired or was revoked", MAKE_ONE)
@@ -206,7 +207,7 @@ def _one_key(file: Path) -> tuple[bytes, Key]:
         content = _dearmoured(file.name, armoured)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{file} is no public key ({error})", "give what gpg --armor --export prints"
+            f"{file} is not a public key ({error})", "give what gpg --armor --export prints"
         ) from error
     tags, size = packets_of(armoured)
     if tags.count(KEY_PACKET) != 1 or not set(tags) <= PACKETS or size != len(content):
@@ -216,7 +217,7 @@ def _one_key(file: Path) -> tuple[bytes, Key]:
         )
     described = describe_keys(armoured)
     if len(described) != 1 or not FINGERPRINT.fullmatch(described[0].fingerprint):
-        raise UsageError(f"{file} holds no key of OpenPGP's version 4", MAKE_ONE)
+        raise UsageError(f"{file} has no OpenPGP key of version 4", MAKE_ONE)
     return armoured, described[0]
 
 
@@ -232,7 +233,8 @@ def find_signer(fingerprint: str, signers: dict[str, Signer]) -> str:
     matches = [known for known in signers if len(wanted) >= 16 and known.endswith(wanted)]
     if len(matches) != 1:
         raise UsageError(
-            f"{fingerprint} is none of the trusted signers", "see them with: scripts/keys.sh list"
+            f"{fingerprint} is not one of the trusted signers",
+            "see them with: scripts/keys.sh list",
         )
     return matches[0]
 
@@ -265,7 +267,7 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
     except OSError as error:
         raise PressboxError(
-            f"{path} cannot be written ({error.strerror})", "see that the folder is yours"
+            f"{path} cannot be written ({error.strerror})", "check that the folder is yours"
         ) from error
 
 
@@ -323,7 +325,7 @@ def new_key(user_id: str, out: Path, days: int, root: Path = ROOT) -> NewKey:
     if not out.is_dir():
         raise UsageError(f"there is no folder {out}", "create it: mkdir -m 700 …")
     if days < 1:
-        raise UsageError("a key has to be valid for a day at least", "give --days 365")
+        raise UsageError("a key must be valid for at least a day", "give --days 365")
     passphrase = secrets.token_urlsafe(24)
     with gnupg_home("") as home:
         unlocked = partial(run_gpg, home, *UNLOCK, stdin=passphrase.encode())
@@ -331,7 +333,7 @@ def new_key(user_id: str, out: Path, days: int, root: Path = ROOT) -> NewKey:
         found = list_keys(home)
         if done.returncode or len(found) != 1:
             raise PressboxError(
-                f"GnuPG made no key for {user_id!r}",
+                f"GnuPG could not make a key for {user_id!r}",
                 "give a name and address: 'Name <a@b.example>'",
             )
         [key] = found

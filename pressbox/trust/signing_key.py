@@ -117,7 +117,7 @@ def _check(key: SigningKey, release: bool) -> None:
     if not public.signs or public.flaw:
         what = public.flaw or "it has expired or was revoked"
         raise PressboxError(
-            f"the signing key {public.fingerprint} is of no use: {what}",
+            f"the signing key {public.fingerprint} cannot be used: {what}",
             "replace it: scripts/keys.sh new",
         )
     signer = trusted_signers().get(public.fingerprint)
@@ -157,7 +157,7 @@ def _from_pipe(descriptor: str) -> SigningKey:
     except (OSError, ValueError) as error:
         raise PressboxError(
             f"the signing key was not handed over on descriptor {descriptor} ({error})",
-            "leave PRESSBOX_SIGNING_FD to the scripts",
+            "let only the scripts set PRESSBOX_SIGNING_FD",
         ) from error
 
 

@@ -85,7 +85,7 @@ digest() {
 	[[ $stderr == *"accepted: Debian package gpg is "*", was 2.0"* ]]
 	grep -q "\"date\": \"$(date -u +%F)\"" .devcontainer/environment.lock
 	run -0 --separate-stderr scripts/doctor.sh --accept
-	[[ $stderr == *"it was accepted before"* ]]
+	[[ $stderr == *"already accepted"* ]]
 	run -0 --separate-stderr release
 	run -0 scripts/verify.sh models/sports.tar.gz --release
 

@@ -257,7 +257,7 @@ def test_closed_standard_input_is_refused(earlier):
 
 def test_texts_and_a_file_are_refused_and_a_file_that_is_none(earlier, tmp_path):
     both = pressbox("predict", earlier, "a text", "--file", tmp_path / "texts")
-    assert_refused(both, 2, "there are texts and a file")
+    assert_refused(both, 2, "both texts and a file were given")
     assert_refused(pressbox("predict", earlier, "--file", tmp_path / "texts"), 2, "cannot be read")
 
 
@@ -284,6 +284,9 @@ def test_a_label_below_the_threshold_is_unsure(model, earlier, capsys):
         (["show"], "model"),
         (["nonsense"], "nonsense"),
         (["show", "model.tar.gz", "--nonsense"], "--nonsense"),
+        (["show", "model.tar.gz", "--not-before", "yesterday"], "'yesterday' is not a date like"),
+        (["show", "model.tar.gz", "--signer", "d402"], "'d402' is not a fingerprint"),
+        (["keys", "rotate", "f", "--old", "d402", "--until", "soon"], "'soon' is not a date like"),
         ([], "COMMAND"),
     ],
 )

@@ -264,7 +264,7 @@ def test_without_any_place_for_a_home_that_is_one_error(stranger, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
     with (
-        pytest.raises(PressboxError, match=r"no room.*TMPDIR"),
+        pytest.raises(PressboxError, match=r"not enough space.*TMPDIR"),
         gnupg.signing_home(stranger.signing),
     ):
         pass
@@ -348,7 +348,7 @@ def test_an_agent_that_has_another_key_is_said_before_the_training(with_agent):
     other = Ring()
     other.new("other")
     done = with_agent(other)
-    assert_refused(done, 1, "see that the agent")
+    assert_refused(done, 1, "check that the agent")
     assert "texts to train on" not in done.stderr
 
 

@@ -214,12 +214,12 @@ UNUSABLE = {
         lambda folder: (folder / "test").mkdir() or write_folder(folder / "train", LABELLED).parent,
         "test part",
     ),
-    "one label": (jsonl(*LABELLED[:5]), "one label only"),
+    "one label": (jsonl(*LABELLED[:5]), "only one label"),
     "a label with one text": (jsonl(*LABELLED[:11]), "single text"),
     "labels that differ in case": (jsonl(*LABELLED, ("t", "A"), ("u", "A")), "'A' and 'a'"),
     "labels that differ in blanks": (
         jsonl(*LABELLED, *[(t, "ice hockey") for t in "uvw"], *[(t, "ice_hockey") for t in "xyz"]),
-        "differ in case or blanks only: 'ice hockey' and 'ice_hockey'",
+        "differ only in case or spaces: 'ice hockey' and 'ice_hockey'",
     ),
     "a label with a NUL byte": (jsonl(*LABELLED, ("t", "a\0b")), "cannot be seen"),
     "nothing new to evaluate on": (
@@ -339,21 +339,21 @@ def test_empty_texts_are_left_out_and_counted(tmp_path, capsys):
     rows = [*LABELLED, ("", "a"), (" \n\t", "b")]
     found = load_corpus(str(write_jsonl(tmp_path / "rows.jsonl", rows)))
     assert sorted([*found.train, *found.test]) == sorted(LABELLED)
-    assert "texts of rows.jsonl that are empty and left out: 2" in capsys.readouterr().err
+    assert "empty texts of rows.jsonl, left out: 2" in capsys.readouterr().err
 
 
 def test_texts_that_were_trained_on_are_not_evaluated_on(tmp_path, capsys):
     fresh = [("a new one", "a"), ("another", "b")]
     found = load_corpus(parts(tmp_path, LABELLED, [*fresh, *LABELLED[:3]]))
     assert sorted(found.test) == sorted(fresh)
-    assert "that were trained on, and are left out: 3" in capsys.readouterr().err
+    assert "that are also in the training part, left out: 3" in capsys.readouterr().err
 
 
 def test_labels_that_were_not_trained_on_are_named_and_left_out(tmp_path, capsys):
     strange = [("a new one", "a"), ("of curling", "curling"), ("of darts", "darts")]
     found = load_corpus(parts(tmp_path, LABELLED, strange))
     assert found.test == (("a new one", "a"),)
-    assert "not trained on, and are left out: curling, darts" in capsys.readouterr().err
+    assert "not in the training part, left out: curling, darts" in capsys.readouterr().err
 
 
 def test_another_source_to_evaluate_on_does_not_change_the_training(rows, table, tmp_path, capsys):

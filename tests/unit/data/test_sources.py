@@ -80,7 +80,7 @@ PICTURES = {
 def test_what_is_evidently_no_text_is_left_out_and_named(name, folder, capsys):
     (folder / "judo" / name).write_bytes(PICTURES[name])
     assert rows_of(folder)[0] == ROWS
-    assert f"as no text: judo/{name} (" in capsys.readouterr().err
+    assert f"as not text: judo/{name} (" in capsys.readouterr().err
 
 
 POINTERS = {
@@ -107,7 +107,7 @@ BYTES = {
 @pytest.mark.parametrize("name", BYTES)
 def test_what_does_not_look_like_a_text_is_refused(name, folder):
     (folder / "judo" / "odd").write_bytes(BYTES[name])
-    assert "--encoding" in assert_refused(folder, "judo/odd does not look like a text")
+    assert "--encoding" in assert_refused(folder, "judo/odd does not look like text")
 
 
 def link_to_a_file(folder):
@@ -209,7 +209,7 @@ def test_another_division_is_refused_and_not_learned(names, tmp_path):
 def test_a_file_beside_the_labels_is_said_to_be_left_out(folder, capsys):
     (folder / "README.md").write_text("about these texts")
     assert rows_of(folder)[0] == ROWS
-    assert f"left out, as no part of {folder}: README.md" in capsys.readouterr().err
+    assert f"left out, as not part of {folder}: README.md" in capsys.readouterr().err
 
 
 def test_what_is_no_part_is_said_wherever_it_lies(tmp_path, capsys):
@@ -222,7 +222,7 @@ def test_what_is_no_part_is_said_wherever_it_lies(tmp_path, capsys):
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 4
     for place in ("texts/train", "texts", "parts/label=judo", "parts"):
-        assert f"left out, as no part of {tmp_path / place}: README.md" in said
+        assert f"left out, as not part of {tmp_path / place}: README.md" in said
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl.gz", "part-0.snappy.parquet"])

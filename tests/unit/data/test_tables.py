@@ -241,7 +241,7 @@ def test_every_string_stays_a_string(suffix, tmp_path):
 def test_integer_labels_become_their_digits_and_that_is_said(suffix, tmp_path, capsys):
     path = write(tmp_path / f"rows{suffix}", [("a", 0), ("b", -1), ("c", 1 << 62)])
     assert read(path) == (("a", "0"), ("b", "-1"), ("c", "4611686018427387904"))
-    assert "integers are taken as their digits" in capsys.readouterr().err
+    assert "are read as strings of digits" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint64", "dictionary"])
@@ -259,7 +259,7 @@ def test_integers_of_every_width_are_labels(kind, tmp_path):
 def test_nothing_for_a_text_is_left_out_and_said_in_every_format(suffix, tmp_path, capsys):
     path = write(tmp_path / f"rows{suffix}", [("a", "x"), (None, "y"), ("", "y"), ("b", "x")])
     assert read(path) == (("a", "x"), ("b", "x"))
-    assert "empty and left out: 2" in capsys.readouterr().err
+    assert f"empty texts of {path.name}, left out: 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -368,21 +368,21 @@ REFUSED = {
     ),
     "a name twice.json": (b'[{"text": "a", "text": "b", "label": "c"}]', "row 1 of {} is not JSON"),
     "indented objects.jsonl": (b'{\n  "text": "a",\n  "label": "b"\n}\n', "line 1 of {} is not"),
-    "columns of pandas.json": (b'{"text":{"0":"a"},"label":{"0":"b"}}', "has to be a string"),
+    "columns of pandas.json": (b'{"text":{"0":"a"},"label":{"0":"b"}}', "must be a string"),
     "another kind of blank.jsonl": (
         ("\u2028\n" + as_lines(PLAIN)).encode(),
         "line 1 of {} is not JSON",
     ),
-    "strings.json": (b'["a", "b"]', "row 1 of {} has no text and no label, as it is no object"),
+    "strings.json": (b'["a", "b"]', "row 1 of {} has no text and no label, as it is not an object"),
     "half.json": (as_array(PLAIN).encode()[:-20], "row 10 of {} is not JSON"),
     "no comma.json": (as_array(PLAIN).replace("}, {", "} {").encode(), "row 2 of {} is not JSON"),
     "a comma at the end.json": (as_array(PLAIN)[:-1].encode() + b",]", "row 11 of {} is not JSON"),
     "two arrays.json": (as_array(PLAIN).encode() * 2, "something follows the array"),
-    "a fraction.jsonl": (b'{"text": "a", "label": 1.5}\n', "line 1 of {}: the label has to be"),
-    "a truth.jsonl": (b'{"text": "a", "label": true}\n', "line 1 of {}: the label has to be"),
-    "a number as text.jsonl": (b'{"text": 5, "label": "a"}\n', "line 1 of {}: the text has to be"),
-    "half a surrogate.jsonl": (b'{"text": "\\udc00", "label": "a"}\n', "is no valid Unicode"),
-    "half a surrogate.json": (b'[{"text": "a", "label": "\\ud83c"}]', "is no valid Unicode"),
+    "a fraction.jsonl": (b'{"text": "a", "label": 1.5}\n', "line 1 of {}: the label must be"),
+    "a truth.jsonl": (b'{"text": "a", "label": true}\n', "line 1 of {}: the label must be"),
+    "a number as text.jsonl": (b'{"text": 5, "label": "a"}\n', "line 1 of {}: the text must be"),
+    "half a surrogate.jsonl": (b'{"text": "\\udc00", "label": "a"}\n', "is not valid Unicode"),
+    "half a surrogate.json": (b'[{"text": "a", "label": "\\ud83c"}]', "is not valid Unicode"),
     "a pointer.csv": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "LFS pointer"),
     "a pointer.parquet": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "LFS"),
     "a spreadsheet.csv": (b"PK\x03\x04\x14\0", "is a ZIP archive or an Office document"),
@@ -460,7 +460,7 @@ def test_no_room_to_unpack_is_said_as_that(tmp_path, monkeypatch):
     path = tmp_path / "rows.parquet.gz"
     path.write_bytes(gzip.compress(b"PAR1"))
     monkeypatch.setattr(tables.tempfile, "TemporaryFile", Full)
-    assert_refused(path, "there is no room in ")
+    assert_refused(path, "there is not enough space in ")
 
 
 DAMAGED = {

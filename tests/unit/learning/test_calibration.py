@@ -84,7 +84,7 @@ def test_too_few_texts_are_said_to_be_too_few(texts, capsys):
     vectorizer = TfidfVectorizer(analyzer="char")
     model = training.fit(tuple(rows), vectorizer, solver())
     assert model.parameters["temperature"] == 1.0
-    assert "too few texts to learn how sure" in capsys.readouterr().err
+    assert "too few texts to calibrate" in capsys.readouterr().err
 
 
 def test_a_calibrated_model_says_what_it_is_worth(fit):

@@ -81,7 +81,7 @@ def test_any_wrong_parameter_of_the_estimator_is_one_line_or_works(name, rows, r
         ({"ngram_range": ("a", "b")}, {}, "the vectorizer"),
         ({"stop_words": "klingon"}, {}, "the vectorizer .*klingon"),
         ({"norm": "l3"}, {}, "the vectorizer .*'norm'"),
-        ({"ngram_range": (1, 10**9)}, {}, "ngram_range=.* more than memory"),
+        ({"ngram_range": (1, 10**9)}, {}, "ngram_range=.* too much memory"),
         ({}, {"C": "30"}, "the estimator .*'C' parameter"),
         ({}, {"max_iter": "many"}, "the estimator .*'max_iter'"),
         ({}, {"solver": "mine"}, "the estimator .*'solver'"),
