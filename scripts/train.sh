@@ -2,6 +2,8 @@
 HEEDS=(GNUPGHOME PRESSBOX_DATA_HOME PRESSBOX_SIGNING_KEY PRESSBOX_SIGNING_PASSPHRASE)
 # shellcheck source=scripts/lib/begin.sh
 . -- "${0%"${0##*/}"}lib/begin.sh"
+# shellcheck source=scripts/lib/sources.sh
+. "$ROOT/scripts/lib/sources.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -72,51 +74,6 @@ case " ${options[*]} " in
 *" --allow-drift "*) ;;
 *) AVOIDS_DRIFT=yes ;;
 esac
-
-# let_in_source NAME SOURCE: a path, or what train.py knows by its name
-let_in_source() {
-	case $2 in
-	newsroom) SEEN[$1]=newsroom ;;
-	newsgroups)
-		SEEN[$1]=newsgroups
-		[ -z "${SEEN[downloads]:-}" ] || return 0
-		fetch_newsgroups
-		let_in downloads "$cache" ro
-		keep_data_at "${SEEN[downloads]}"
-		;;
-	*)
-		[ -e "$2" ] || die "$EX_USAGE" "there is no source '$2'; give newsroom, newsgroups, a folder or a table"
-		resolve "$2"
-		let_in "$1" "$RESOLVED" ro
-		;;
-	esac
-}
-
-# fetch_newsgroups: sets cache, the folder with the archive, which a run of its own fetches if it is
-# not there yet: it has network access and no key, the training has a key and no network
-fetch_newsgroups() {
-	local folder=${PRESSBOX_DATA_HOME:-}
-	if [ -z "$folder" ]; then
-		folder=$ROOT/.cache/scikit_learn_data
-		own_place "$folder"
-	fi
-	{ mkdir -p -- "$folder" 2>/dev/null && resolve "$folder"; } ||
-		die "$EX_USAGE" "the folder $folder cannot be made; name another in PRESSBOX_DATA_HOME"
-	cache=$RESOLVED
-	(
-		NETWORK=bridge
-		mapfile -d '' -t files < <(find "$cache/" -maxdepth 1 -type f -print0)
-		let_write downloads "$cache" "$cache" "${files[@]##*/}"
-		keep_data_at "${SEEN[downloads]}"
-		enter "$PYTHON" -m pressbox fetch newsgroups >&2
-	)
-}
-
-# keep_data_at PATH: where the command finds what was downloaded
-keep_data_at() {
-	export PRESSBOX_DATA_HOME=$1
-	VARIABLES+=(--env "PRESSBOX_DATA_HOME=$1")
-}
 
 [ ! -d "$output" ] || die "$EX_USAGE" "$output is a folder; name a file in it, e.g. $output/sports.tar.gz"
 if [ -z "$output" ]; then

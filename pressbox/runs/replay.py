@@ -49,10 +49,7 @@ GIT_ENVIRONMENT = {
 # What the replayed code may read, besides its own tree and the data: what is installed.
 READABLE = ("/bin", "/dev/urandom", "/etc", "/lib", "/lib64", "/opt", "/proc", "/sys", "/usr")
 READABLE += ("/var/lib/dpkg", sys.prefix, sys.base_prefix)
-ELSEWHERE = (
-    'replay it in a container of its own: docker run --rm --network none -v "$PWD:/workspaces/'
-    'pressbox:ro" pressbox python -m pressbox replay …'
-)
+ELSEWHERE = "replay it in a container of its own: scripts/pressbox.sh replay … on the host"
 LAST_WORDS = 4096  # bytes
 
 

@@ -14,6 +14,8 @@ DEVCONTAINER=$TOOLCHAIN/node_modules/.bin/devcontainer
 
 # What ends a command in the container when the script ends, and gets it the signing key.
 SUPERVISED=(bash -p "$INSIDE/scripts/lib/supervise.sh" "$(umask)")
+# Not empty: the command reads our standard input.
+INPUT=
 # Of the image; in a terminal there, PATH may have others.
 PYTHON=/opt/venv/bin/python
 
@@ -152,7 +154,7 @@ through_docker() {
 		[ "$(id -u)" = 0 ] || command+=(--userns keep-id)
 	fi
 	command+=("${VARIABLES[@]}" --env "PRESSBOX_DOOR=$engine")
-	held "${command[@]}" "${MOUNTS[@]}" "$TAGGED" "${SUPERVISED[@]}" "$@"
+	held "${command[@]}" "${MOUNTS[@]}" "$TAGGED" "${SUPERVISED[@]}" "$INPUT" "$@"
 }
 
 # running_dev_container: 0 if one runs for this checkout and is made of the present image. Sets
@@ -194,7 +196,7 @@ through_devcontainer() {
 		[ -z "$DRY_RUN" ] || CONTAINER=CONTAINER
 	fi
 	held "$ENGINE" exec --interactive --user "$(user_inside)" "${VARIABLES[@]}" --env PRESSBOX_DOOR=devcontainer \
-		--workdir "$INSIDE" "$CONTAINER" "${SUPERVISED[@]}" "$@"
+		--workdir "$INSIDE" "$CONTAINER" "${SUPERVISED[@]}" "$INPUT" "$@"
 }
 
 start_dev_container() {
@@ -249,23 +251,51 @@ held() {
 	fi
 	[ -z "$STAGE" ] || set_stage
 	mkfifo "$TEMPORARY/lifeline"
-	trap 'stopped=130; exec 9>&-' INT
-	trap 'stopped=143; exec 9>&-' TERM HUP
+	trap 'stopped=130; exec 7>&- 9>&-' INT
+	trap 'stopped=143; exec 7>&- 9>&-' TERM HUP
 	"$@" <"$TEMPORARY/lifeline" &
 	client=$!
 	exec 9>"$TEMPORARY/lifeline"
 	# A client that has failed already says why itself.
 	(trap '' PIPE && signing_line >&9) 2>/dev/null || true
 	rm "$TEMPORARY/lifeline"
+	[ -z "$INPUT" ] || hand_input_on
 	wait "$client" || status=$?
 	if [ -n "$stopped" ]; then
 		wait "$client" || true
 		status=$stopped
 	fi
-	exec 9>&-
+	exec 7>&- 9>&-
 	trap - INT TERM HUP
 	[ -z "$STAGE" ] || take_over
 	# SIGKILL, which nobody here sent: the kernel does, where memory runs out.
 	[ "$status" != 137 ] || die "$EX_FAILED" "it was killed, as it needs more memory than it is given (${PRESSBOX_MEMORY:-4g}); give more: PRESSBOX_MEMORY=16g"
 	return "$status"
+}
+
+# hand_input_on: our standard input, to the end of the lifeline (9), for as long as this script lives:
+# it alone holds 7 open
+hand_input_on() {
+	local reader relay
+	exec 6<&0
+	exec 8< <(exec cat <&6 9>&-)
+	reader=$!
+	relay <&8 >&9 6<&- 8<&- 9>&- &
+	relay=$!
+	exec 7> >(
+		exec 6<&- 8<&- 9>&-
+		cat >/dev/null
+		kill "$relay" "$reader" 2>/dev/null
+	)
+	exec 6<&- 8<&-
+}
+
+# relay: standard input in pieces, as they arrive: a line with the length, then as much Base64. The
+# last one has the length 0; where it is missing, the script has ended before its input.
+relay() {
+	local piece
+	while piece=$(dd bs=65536 count=1 2>/dev/null | base64 | tr -d '\n') && [ -n "$piece" ]; do
+		printf '%d\n%s' "${#piece}" "$piece"
+	done
+	printf '0\n'
 }

@@ -37,13 +37,14 @@ let_write() {
 	fi
 }
 
-# let_write_at FOLDER FILE...: the same, for a command that knows the folder as one of the checkout's
+# let_write_at FOLDER: the same with all its files, for a command that knows the folder as one of the
+# checkout's
 let_write_at() {
-	local folder=$1
+	local folder=$1 files
 	WRITES=$folder
-	shift
 	own_place "$folder"
-	if needs_stage "$folder" "$ROOT/.cache" "$@"; then
+	mapfile -d '' -t files < <(find "$folder/" -maxdepth 1 -type f -print0)
+	if needs_stage "$folder" "$ROOT/.cache" "${files[@]##*/}"; then
 		FRESH="root cannot write into $folder through the dev container"
 		add_mount "$STAGE/out" "$INSIDE${folder#"$ROOT"}" rw
 	else

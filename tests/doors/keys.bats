@@ -179,12 +179,13 @@ needles() {
 	chmod +x "$BATS_TEST_TMPDIR/stubs/docker"
 	needles >"$BATS_TEST_TMPDIR/needles"
 	while IFS='|' read -r way command; do
-		way_of "$way" "$command" 7>"$seen/trace" >"$seen/$way.${command//[^a-z]/}" 2>&1
+		way_of "$way" "$command" </dev/null 7>"$seen/trace" >"$seen/$way.${command//[^a-z]/}" 2>&1
 	done <<-WAYS
 		variable|train.sh --door docker
 		variable|bash -px train.sh --door docker
 		variable|verify.sh models/sports.tar.gz
 		variable|keys.sh list
+		variable|pressbox.sh predict models/sports.tar.gz
 		variable|doctor.sh --door docker
 		file|bash -x train.sh --door docker
 	WAYS

@@ -53,7 +53,7 @@ leaving() {
 	mkdir -m 700 "$folder"
 	local command
 	for command in "train.sh --door docker" "train.sh --door devcontainer" "verify.sh tests/golden/newsroom-0.1.0.tar.gz" \
-		"keys.sh --dry-run list" "keys.sh --dry-run new a --out $folder" \
+		"pressbox.sh predict tests/golden/newsroom-0.1.0.tar.gz" "keys.sh --dry-run list" "keys.sh --dry-run new a --out $folder" \
 		"keys.sh --dry-run revoke D4021E7D4529EC2E3058A92277DDEEAA3A5411D4" \
 		"doctor.sh --accept --door docker" "train.sh --data newsgroups --door docker"; do
 		[[ $command == *--dry-run* ]] || command+=" --dry-run"

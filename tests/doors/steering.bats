@@ -21,7 +21,7 @@ setup() {
 outcomes() {
 	local command
 	for command in "verify.sh models/bad.tar.gz" "verify.sh models/bad.tar.gz --json" "verify.sh models/sports.tar.gz" \
-		"keys.sh list" "doctor.sh" "train.sh --dry-run" "train.sh --frobnicate" "train.sh --output nowhere/a.tar.gz" \
+		"keys.sh list" "doctor.sh" "pressbox.sh predict models/sports.tar.gz" "pressbox.sh show models/sports.tar.gz" "train.sh --dry-run" "train.sh --frobnicate" "train.sh --output nowhere/a.tar.gz" \
 		"bench.sh --runs" "test.sh --frobnicate" "train.sh --data newsgroups --dry-run" "train.sh --help"; do
 		printf '== %s\n' "$command"
 		# shellcheck disable=SC2086 # a command and its arguments
@@ -81,7 +81,7 @@ others() {
 
 @test "each variable that a script heeds is named by its help" {
 	local script name
-	for script in train verify doctor keys test bench; do
+	for script in train pressbox verify doctor keys test bench; do
 		run -0 "scripts/$script.sh" --help
 		for name in $(sed -n 's/^HEEDS=(\(.*\))$/\1/p' "scripts/$script.sh") $(sed -n '/^COMMON=(/,/^)/p' scripts/lib/begin.sh | grep -v '[()]'); do
 			grep -qw -- "$name" <<<"$output"
@@ -90,8 +90,12 @@ others() {
 }
 
 @test "each script begins with the shell that nothing steers" {
-	local script
+	local script command
 	for script in scripts/*.sh; do
+		command=$(basename "$script" .sh)
+		# shellcheck disable=SC2016 # as it stands there
+		if [ "$(cat "$script")" = '#!/usr/bin/env -S bash -p
+exec -a bash "$BASH" -p -- "${0%"${0##*/}"}pressbox.sh" '"$command"' "$@"' ]; then continue; fi
 		# shellcheck disable=SC2016 # as it stands there
 		[ "$(grep -v '^HEEDS=(\|^# shellcheck' "$script" | sed -n '1p;2p')" = '#!/usr/bin/env -S bash -p
 . -- "${0%"${0##*/}"}lib/begin.sh"' ]

@@ -1,0 +1,393 @@
+#!/usr/bin/env -S bash -p
+HEEDS=(PRESSBOX_DATA_HOME)
+# shellcheck source=scripts/lib/begin.sh
+. -- "${0%"${0##*/}"}lib/begin.sh"
+# shellcheck source=scripts/lib/sources.sh
+. "$ROOT/scripts/lib/sources.sh"
+
+# usage_of_policy: the options with which a model is demanded
+usage_of_policy() {
+	cat <<'USAGE'
+  --name NAME      demand that the model has this name
+  --not-before DATE
+                   demand that it was sealed since then
+  --signer FINGERPRINT
+                   demand this signer, or one of several
+  --release        demand an environment of .devcontainer/environment.lock, and another key than
+                   the demo key
+  --trusted FOLDER, --accepted FILE
+                   use these instead of gnupg/ and .devcontainer/environment.lock
+USAGE
+}
+
+# usage: of the command, or of all
+usage() {
+	case $verb in
+	'')
+		cat <<'USAGE'
+usage: scripts/pressbox.sh COMMAND [ARGUMENT]...
+Run a command in the one environment, on files that may lie anywhere. See COMMAND --help.
+
+  verify           say who signed a model, and whether every byte of it holds
+  show             say what a model is, how good it is, and what it was made of
+  predict          say which label texts have
+  compare          say how two models differ
+  replay           train a model again, and compare
+  doctor           check the environment, and suggest fixes
+  keys             the signing keys, and whose models are trusted
+  fetch            download a source that is trained on by its name
+
+example: scripts/pressbox.sh predict models/sports.tar.gz "A googly beat the bat"
+USAGE
+		;;
+	verify)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh verify [OPTION]... MODEL
+Say who signed a model, where it was made, and whether every byte of it holds.
+
+USAGE
+		usage_of_policy
+		cat <<'USAGE'
+  --json           for programs
+
+example: scripts/pressbox.sh verify models/sports.tar.gz --json
+USAGE
+		;;
+	show)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh show [OPTION]... MODEL
+Say what a model is, how good it is, and what it was made of.
+
+  --html FILE      write its page there
+  --statement      print the in-toto statement itself, as JSON
+  --json           for programs
+USAGE
+		usage_of_policy
+		cat <<'USAGE'
+
+example: scripts/pressbox.sh show models/sports.tar.gz --html ~/sports.html
+USAGE
+		;;
+	predict)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh predict [OPTION]... MODEL [TEXT]...
+Say which label texts have: the arguments, or else each line of standard input.
+
+  --file FILE      read the texts from there, one on each line
+  --encoding NAME  of a file or of standard input that is not UTF-8, e.g. cp1252
+  --json           for programs
+USAGE
+		usage_of_policy
+		cat <<'USAGE'
+
+example: scripts/pressbox.sh predict models/sports.tar.gz <texts.txt
+USAGE
+		;;
+	compare)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh compare [OPTION]... A B
+Say how two models differ, in words. Exit status 1 if their numbers do.
+
+  --trusted FOLDER use this instead of gnupg/
+  --json           for programs
+
+example: scripts/pressbox.sh compare models/sports.tar.gz models/again.tar.gz
+USAGE
+		;;
+	replay)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh replay [OPTION]... MODEL
+Train a model again from what it says it was made of. Exit status 1 unless it is the same.
+
+  --data PATH, --test PATH
+                   where its sources are, if they are files or folders
+  --demo           even a model of the demo key, with which everybody can sign
+  --json           for programs
+USAGE
+		usage_of_policy
+		cat <<'USAGE'
+
+example: scripts/pressbox.sh replay --demo models/sports.tar.gz
+USAGE
+		;;
+	fetch)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh fetch newsgroups
+Download 20 Newsgroups, once, to PRESSBOX_DATA_HOME or .cache/scikit_learn_data, and print its path.
+
+example: scripts/pressbox.sh fetch newsgroups
+USAGE
+		;;
+	doctor)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh doctor [OPTION]...
+Check the engine, the image, the dev container, the environment and the keys, and say which line
+mends what is wrong. Exit status 4 if something has drifted or is stale.
+
+  --accept         add the present environment to .devcontainer/environment.lock, and say what has
+                   changed since the last one; a release demands one of that list
+  --deep           read every file of the environment
+  --json           for programs: of what is inside alone
+
+example: scripts/pressbox.sh doctor --accept
+USAGE
+		;;
+	keys)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh keys [OPTION]... COMMAND …
+The signing keys, and the signers whose models are trusted (gnupg/).
+
+  new USER-ID --out FOLDER [--days N]
+                   make a signing key, for a year unless told otherwise, in a folder outside of
+                   the repository, and say what to put where
+                   example: scripts/keys.sh new 'Sports desk <sports@example.org>' --out ~/keys
+  list             who is trusted, and until when; exit 1 when one of the keys has expired
+                   example: scripts/keys.sh list
+  trust FILE       trust whoever holds the secret half of a public key
+                   example: scripts/keys.sh trust ~/keys/89ACF93E413D302C.pub.asc
+  revoke FINGERPRINT
+                   trust somebody no longer: all their models are refused, old ones too
+                   example: scripts/keys.sh revoke D4021E7D4529EC2E3058A92277DDEEAA3A5411D4
+  rotate FILE --old FINGERPRINT [--until DATE]
+                   trust a new key, and its predecessor only to the end of that day (default: in
+                   30 days)
+                   example: scripts/keys.sh rotate ~/keys/89ACF93E413D302C.pub.asc \
+                     --old D4021E7D4529EC2E3058A92277DDEEAA3A5411D4 --until 2027-01-31
+
+Commit gnupg/ after trust, revoke and rotate.
+USAGE
+		;;
+	esac
+	cat <<'USAGE'
+
+  --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
+  --door DOOR      docker, podman, devcontainer or inside; default: the nearest one (keys: docker).
+                   A dev container is no boundary: what runs there can change the checkout
+  --dry-run        print the commands, run nothing
+  --help           print this
+USAGE
+	heeded_variables
+}
+
+# read_model NAME FILE
+read_model() {
+	[ -f "$2" ] || die "$EX_USAGE" "there is no model '$2'; train one with scripts/train.sh"
+	resolve "$2" || die "$EX_FAILED" "$2 cannot be reached; see the permissions of its folder"
+	if [ -L "$RESOLVED" ] && [ "$DOOR" != inside ]; then
+		# A mount would follow it; such a link, which leads nowhere, is refused like any other.
+		temporary
+		mkdir -m 755 "$TEMPORARY/$1"
+		ln -s nowhere "$TEMPORARY/$1/${RESOLVED##*/}"
+		let_in "$1" "$TEMPORARY/$1" ro
+		SEEN[$1]+=/${RESOLVED##*/}
+	else
+		let_in_file "$1" "$RESOLVED"
+	fi
+}
+
+# read_path NAME PATH: a file or a folder
+read_path() {
+	[ -f "$2" ] || [ -d "$2" ] || die "$EX_USAGE" "there is no file or folder '$2'; correct its name"
+	resolve "$2"
+	if [ -f "$RESOLVED" ]; then let_in_file "$1" "$RESOLVED"; else let_in "$1" "$RESOLVED" ro; fi
+}
+
+# write_file NAME FILE
+write_file() {
+	local folder name
+	[ ! -d "$2" ] || die "$EX_USAGE" "$2 is a folder; name a file in it"
+	resolve "$2" || die "$EX_USAGE" "there is no folder ${2%/*}; create it, or name another"
+	folder=${RESOLVED%/*} name=${RESOLVED##*/}
+	let_write "$1" "${folder:-/}" "$ROOT/.cache" "$name"
+	SEEN[$1]+=/$name
+}
+
+# write_keys FOLDER: where a new secret key goes
+write_keys() {
+	[ -d "$1" ] || die "$EX_USAGE" "there is no folder $1; create it: mkdir -m 700 $1"
+	resolve "$1" || die "$EX_USAGE" "$1 cannot be reached; see its permissions"
+	case $RESOLVED/ in
+	"$ROOT"/*) die "$EX_USAGE" "$RESOLVED is in the repository; keep secret keys out of it" ;;
+	esac
+	let_write keys "$RESOLVED" "$RESOLVED"
+	options+=(--out "${SEEN[keys]}" --shown-as "$RESOLVED")
+}
+
+# option NAME [VALUE]: of the command; those that name files let them in
+option() {
+	case $1 in
+	--file) from_file=yes ;;
+	--accept) accept=yes ;;
+	--json) json=yes ;;
+	esac
+	case $verb,$1 in
+	keys,--out) write_keys "$2" && return ;;
+	show,--html) write_file page "$2" && set -- "$1" "${SEEN[page]}" ;;
+	replay,--data | replay,--test) let_in_source "${1#--}" "$2" && set -- "$1" "${SEEN[${1#--}]}" ;;
+	*,--trusted | *,--accepted | *,--file) read_path "${1#--}" "$2" && set -- "$1" "${SEEN[${1#--}]}" ;;
+	esac
+	options+=("$@")
+}
+
+# positional ARGUMENT: of the command; those that name files let them in
+positional() {
+	local number=${#positionals[@]} value=$1
+	case $verb$number in
+	verify0 | show0 | predict0 | replay0) read_model model "$1" && value=${SEEN[model]} ;;
+	compare[01]) read_model "model$number" "$1" && value=${SEEN[model$number]} ;;
+	keys1)
+		case ${positionals[0]} in
+		trust | rotate)
+			[ -f "$1" ] || die "$EX_USAGE" "there is no file '$1'; give what gpg --armor --export prints"
+			read_path key "$1"
+			value=${SEEN[key]}
+			;;
+		esac
+		;;
+	predict* | fetch0 | keys0) ;;
+	*) unknown_option "$1" ;;
+	esac
+	positionals+=("$value")
+}
+
+verb='' door='' accept='' json='' from_file='' words=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--bootstrap) BOOTSTRAP=yes ;;
+	--door) needs_value "$@" && door=$2 && shift ;;
+	--door=*) door=${1#*=} ;;
+	--dry-run) DRY_RUN=yes ;;
+	--help) words+=(--help) ;;
+	--) words+=("$@") && break ;;
+	*) words+=("$1") ;;
+	esac
+	shift
+done
+set -- "${words[@]}"
+case ${1:-} in
+verify | show | predict | compare | replay | doctor | keys | fetch) verb=$1 && shift ;;
+--help) ;;
+'') die "$EX_USAGE" "which command? e.g. scripts/pressbox.sh verify models/sports.tar.gz; see --help" ;;
+*) unknown_option "$1" ;;
+esac
+for word in "$@"; do
+	[ "$word" != -- ] || break
+	if [ "$word" = --help ]; then usage && exit 0; fi
+done
+# A new secret key is made in a container that ends with it.
+[ "$verb" != keys ] || inside_container || door=${door:-docker}
+choose_door "$door"
+
+options=() positionals=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--json | --release | --statement | --demo | --accept | --deep) option "$1" ;;
+	--name | --not-before | --signer | --trusted | --accepted | --html | --file | --encoding | --data | --test | --out | --days | --old | --until)
+		needs_value "$@"
+		option "$1" "$2"
+		shift
+		;;
+	--*=*) set -- -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+	--)
+		shift
+		for word in "$@"; do positional "$word"; done
+		break
+		;;
+	*)
+		# A file's name may begin with a dash, too. What the commands of keys take says more of itself.
+		if [[ $1 == -* && ! -e $1 && $verb${#positionals[@]} != keys[1-9]* ]]; then unknown_option "$1"; fi
+		positional "$1"
+		;;
+	esac
+	shift
+done
+
+case $verb,${#positionals[@]} in
+verify,0 | show,0 | predict,0 | replay,0) die "$EX_USAGE" "no model was named; name one, e.g. scripts/pressbox.sh $verb models/sports.tar.gz" ;;
+compare,[01]) die "$EX_USAGE" "two models are compared, and there are ${#positionals[@]}; see --help" ;;
+fetch,0) die "$EX_USAGE" "no source was named; e.g. scripts/pressbox.sh fetch newsgroups" ;;
+keys,0) die "$EX_USAGE" "which command? new, list, trust, revoke or rotate; see --help" ;;
+predict,1)
+	if [ -z "$from_file" ] && [ "$DOOR" != inside ]; then
+		[ -e /dev/fd/0 ] || die "$EX_USAGE" "standard input is closed; give texts, --file, or lines"
+		[ ! -t 0 ] || say "one text a line; Ctrl-D ends"
+		INPUT=input
+	fi
+	;;
+keys,*)
+	case ${positionals[0]} in
+	trust | revoke | rotate) let_write_at "$ROOT/gnupg" ;;
+	esac
+	;;
+esac
+
+# finding MARK SUBJECT WHAT: as the doctor inside prints them
+finding() {
+	[ -n "$json" ] || printf '%-6s%-13s%s\n' "$1" "$2" "$3"
+}
+
+# examine_outside: what only the host can see; sets wrong
+examine_outside() {
+	local tagged built
+	demand_memory
+	require_engine "$DOOR"
+	finding '' engine "$("$ENGINE" version --format '{{.Server.Version}}') at $ENGINE"
+	choose_base
+	tagged=$IMAGE:$(inputs_digest | cut -c 1-12)
+	if "$ENGINE" image inspect "$tagged" >/dev/null 2>&1; then
+		finding '' image "$tagged, up to date"
+	else
+		finding '' image "out of date; rebuilding"
+	fi
+	require_image
+	built=$("$ENGINE" image inspect --format '{{join .RootFS.Layers "\n"}}' "$TAGGED" | sha256)
+	finding '' layers "sha256:$built"
+	running_dev_container && return
+	[ -z "$CONTAINER" ] || dev_container_is_no_door
+}
+
+dev_container_is_no_door() {
+	if [ "$("$ENGINE" inspect --format '{{.State.Running}}' "$CONTAINER")" = true ]; then
+		finding WRONG container "$CONTAINER is older than the Dockerfile or a lock; rebuild it, or: scripts/train.sh --door devcontainer"
+		wrong=4
+	else
+		finding '' container "$CONTAINER, stopped"
+	fi
+}
+
+wrong=0 status=0
+case $verb in
+fetch)
+	[ "${positionals[0]}" = newsgroups ] || unknown_option "${positionals[0]}"
+	# Where it lies is known by another name inside.
+	temporary
+	fetch_newsgroups >"$TEMPORARY/archive"
+	archive=$(<"$TEMPORARY/archive")
+	[ -z "$archive" ] || printf '%s\n' "$DOWNLOADS/${archive##*/}"
+	exit
+	;;
+replay)
+	# What a model of 20 Newsgroups was trained on, if it is not where it is by default.
+	if [ -z "${SEEN[downloads]:-}" ] && [ -d "${PRESSBOX_DATA_HOME:-}" ]; then
+		resolve "$PRESSBOX_DATA_HOME"
+		let_in downloads "$RESOLVED" ro
+		keep_data_at "${SEEN[downloads]}"
+	fi
+	;;
+doctor)
+	if [ "$DOOR" != inside ]; then
+		[ -z "$accept" ] || let_write_at "$ROOT/.devcontainer"
+		examine_outside
+	fi
+	;;
+esac
+words=("$verb")
+if [ "$verb" = keys ]; then
+	words+=("${positionals[0]}")
+	positionals=("${positionals[@]:1}")
+fi
+# What begins with a dash is no option there either.
+[ "${#positionals[@]}" = 0 ] || options+=(-- "${positionals[@]}")
+enter "$PYTHON" -m pressbox "${words[@]}" "${options[@]}" || status=$?
+[ "$status" != 0 ] || status=$wrong
+exit "$status"
