@@ -121,8 +121,8 @@ USAGE
 	doctor)
 		cat <<'USAGE'
 usage: scripts/pressbox.sh doctor [OPTION]...
-Check the engine, the image, the dev container, the environment and the keys, and say which line
-mends what is wrong. Exit status 4 if something has drifted or is stale.
+Check the engine, the image, the dev container, the environment and the keys, and say how to
+fix what is wrong. Exit status 4 if something has drifted or is stale.
 
   --accept         add the present environment to .devcontainer/environment.lock, and say what has
                    changed since the last one; a release demands one of that list
@@ -162,7 +162,7 @@ USAGE
 
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one (keys: docker).
-                   A dev container is no boundary: what runs there can change the checkout
+                   A dev container is not a boundary: what runs there can change the checkout
   --dry-run        print the commands, run nothing
   --help           print this
 USAGE
@@ -172,7 +172,7 @@ USAGE
 # read_model NAME FILE
 read_model() {
 	[ -f "$2" ] || die "$EX_USAGE" "there is no model '$2'; train one with scripts/train.sh"
-	resolve "$2" || die "$EX_FAILED" "$2 cannot be reached; see the permissions of its folder"
+	resolve "$2" || die "$EX_FAILED" "$2 cannot be reached; check the permissions of its folder"
 	if [ -L "$RESOLVED" ] && [ "$DOOR" != inside ]; then
 		# A mount would follow it; such a link, which leads nowhere, is refused like any other.
 		temporary
@@ -205,7 +205,7 @@ write_file() {
 # write_keys FOLDER: where a new secret key goes
 write_keys() {
 	[ -d "$1" ] || die "$EX_USAGE" "there is no folder $1; create it: mkdir -m 700 $1"
-	resolve "$1" || die "$EX_USAGE" "$1 cannot be reached; see its permissions"
+	resolve "$1" || die "$EX_USAGE" "$1 cannot be reached; check its permissions"
 	case $RESOLVED/ in
 	"$ROOT"/*) die "$EX_USAGE" "$RESOLVED is in the repository; keep secret keys out of it" ;;
 	esac
@@ -304,7 +304,7 @@ done
 
 case $verb,${#positionals[@]} in
 verify,0 | show,0 | predict,0 | replay,0) die "$EX_USAGE" "no model was named; name one, e.g. scripts/pressbox.sh $verb models/sports.tar.gz" ;;
-compare,[01]) die "$EX_USAGE" "two models are compared, and there are ${#positionals[@]}; see --help" ;;
+compare,[01]) die "$EX_USAGE" "compare takes two models, not ${#positionals[@]}; see --help" ;;
 fetch,0) die "$EX_USAGE" "no source was named; e.g. scripts/pressbox.sh fetch newsgroups" ;;
 keys,0) die "$EX_USAGE" "which command? new, list, trust, revoke or rotate; see --help" ;;
 predict,1)

@@ -12,7 +12,7 @@ Train the classifier in the one environment. The last line of standard output is
 
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one. A dev container
-                   is no boundary: what runs there can change the checkout
+                   is not a boundary: what runs there can change the checkout
   --output FILE    where the model goes (default: models/sports.tar.gz)
   --data SOURCE    newsroom (default), newsgroups, a folder of texts, or a table (.csv, .tsv, .jsonl,
                    .ndjson, .json, .parquet, a folder of such parts; each also .gz or .zst)

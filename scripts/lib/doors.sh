@@ -90,13 +90,13 @@ choose_door() {
 	DOOR=$1
 	case $DOOR in
 	'' | docker | podman | devcontainer) ;;
-	inside) inside_container || die "$EX_USAGE" "--door inside is for a terminal in the container; leave --door away" ;;
+	inside) inside_container || die "$EX_USAGE" "--door inside is for a terminal in the container; omit --door" ;;
 	*) die "$EX_USAGE" "there is no door '$DOOR'; choose docker, podman, devcontainer or inside" ;;
 	esac
 	if inside_container; then
 		case $DOOR in
 		'' | inside) DOOR=inside ;;
-		*) die "$EX_USAGE" "this is the container already; leave --door away" ;;
+		*) die "$EX_USAGE" "this is already the container; omit --door" ;;
 		esac
 	fi
 }
@@ -130,7 +130,7 @@ enter() {
 
 demand_memory() {
 	[[ ${PRESSBOX_MEMORY:-4g} =~ ^[1-9][0-9]{0,11}[bkmgBKMG]?$ ]] ||
-		die "$EX_USAGE" "PRESSBOX_MEMORY is '$PRESSBOX_MEMORY', which is no size; give one such as 4g or 512m"
+		die "$EX_USAGE" "PRESSBOX_MEMORY is '$PRESSBOX_MEMORY', which is not a size; give one such as 4g or 512m"
 }
 
 through_docker() {
@@ -269,7 +269,7 @@ held() {
 	trap - INT TERM HUP
 	[ -z "$STAGE" ] || take_over
 	# SIGKILL, which nobody here sent: the kernel does, where memory runs out.
-	[ "$status" != 137 ] || die "$EX_FAILED" "it was killed, as it needs more memory than it is given (${PRESSBOX_MEMORY:-4g}); give more: PRESSBOX_MEMORY=16g"
+	[ "$status" != 137 ] || die "$EX_FAILED" "it was killed because it needs more memory than it is given (${PRESSBOX_MEMORY:-4g}); give it more: PRESSBOX_MEMORY=16g"
 	return "$status"
 }
 

@@ -31,7 +31,7 @@ probe_docker() {
 	if ! versions=$("$client" version --format '{{.Client.Version}} {{.Server.Version}}' 2>&1) || [ -z "${versions##* }" ]; then
 		case $versions,$named in
 		*"permission denied"*)
-			WHY_NOT="this user may not speak to the engine${named:+ at $named}; as root: usermod -aG docker USER, then log in again, or run this with sudo"
+			WHY_NOT="this user may not use the engine${named:+ at $named}; as root: usermod -aG docker USER, then log in again, or run this with sudo"
 			;;
 		*,?*) WHY_NOT="no engine answers at $named (${versions##*$'\n'}); correct that, or unset it (a context: docker context use default)" ;;
 		*) WHY_NOT="$client is installed, but no engine answers it; start it (as root: systemctl start docker), or run this again with --bootstrap" ;;
@@ -78,7 +78,7 @@ require_engine() {
 }
 
 require_apt() {
-	has apt-get || die "$EX_UNAVAILABLE" "--bootstrap knows Debian and Ubuntu only; install $1 by hand"
+	has apt-get || die "$EX_UNAVAILABLE" "--bootstrap works on Debian and Ubuntu only; install $1 by hand"
 	[ "$(id -u)" = 0 ] || die "$EX_UNAVAILABLE" "--bootstrap has to install $1, as root; run it with sudo"
 }
 

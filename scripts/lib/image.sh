@@ -44,7 +44,7 @@ require_image() {
 		return 0
 	fi
 	if [ -n "$BOOTSTRAP" ] && [ -z "$BASE_IMAGE" ] && ! pull_base; then
-		say "no registry gives debian:trixie-slim"
+		say "no registry has debian:trixie-slim"
 		make_base "$LOCAL_BASE"
 		choose_base
 		TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
@@ -75,7 +75,7 @@ pull_base() {
 # this host's own certificate authorities, which a network that intercepts TLS needs
 make_base() {
 	local tag=$1 architecture=${2:-} folder
-	say "making an equivalent of debian:trixie-slim from Debian's archive"
+	say "making a stand-in for debian:trixie-slim from Debian's archive"
 	if ! has mmdebstrap; then
 		require_apt mmdebstrap
 		apt_install mmdebstrap debian-archive-keyring

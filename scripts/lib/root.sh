@@ -78,7 +78,7 @@ set_stage() {
 	sweep "${STAGE%/*}"
 	# Others get as far as out, but see no name on the way.
 	if ! { [ -d "${STAGE%/*}" ] || mkdir -m 755 "${STAGE%/*}"; } || ! mkdir -m 711 "$STAGE" || ! mkdir -m 700 "$STAGE/before" "$STAGE/out"; then
-		die "$EX_FAILED" "$STAGE cannot be made; make room there"
+		die "$EX_FAILED" "$STAGE cannot be created; make room there"
 	fi
 	for name in "${STAGED[@]}"; do
 		if [ -L "$WRITES/$name" ] || [ ! -f "$WRITES/$name" ]; then continue; fi
@@ -109,7 +109,7 @@ take_over() {
 	for path in "$STAGE"/out/*; do
 		name=${path##*/}
 		if [ -L "$path" ] || [ ! -f "$path" ]; then
-			take_nothing "$name was left as something else than a file; nothing was put into $WRITES"
+			take_nothing "$name was left as something other than a file; nothing was put into $WRITES"
 		fi
 		cmp -s "$path" "$STAGE/before/$name" && continue
 		hidden+=("$WRITES/.root.$$.$name")
@@ -159,14 +159,14 @@ demand_readable() {
 	IFS=: read -r user group < <(user_inside)
 	hidden=$(find -H "$ROOT"/{train.py,pressbox,scripts/lib/supervise.sh} "${READS[@]}" ! -type l \
 		! \( -user "$user" -o -perm -o=r -o -group "$group" -perm -g=r \) -print 2>/dev/null | head -n 1 || true)
-	[ -z "$hidden" ] || die "$EX_FAILED" "$hidden cannot be read by user $user, who root is in the container; as root: chmod -R a+rX that"
+	[ -z "$hidden" ] || die "$EX_FAILED" "$hidden cannot be read by user $user, as whom root runs in the container; as root, make it readable (chmod -R a+rX)"
 }
 
 # let_in_agent SOCKET: root's agent is asked by somebody else, whom only a mount leads there, and only
 # while this script runs; see finish
 let_in_agent() {
 	if [ "$(id -u)" = 0 ] && [ -z "$DRY_RUN" ]; then
-		[ -z "$(find "${1%/*}/" -maxdepth 0 -perm /go=x)" ] || die "$EX_FAILED" "${1%/*} is open to others; as root: chmod 700 that"
+		[ -z "$(find "${1%/*}/" -maxdepth 0 -perm /go=x)" ] || die "$EX_FAILED" "${1%/*} is open to others; as root, close it (chmod 700)"
 		trap finish EXIT
 		AGENT=$1
 		chmod o+rw "$1"

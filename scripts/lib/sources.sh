@@ -30,7 +30,7 @@ fetch_newsgroups() {
 		own_place "$folder"
 	fi
 	{ mkdir -p -- "$folder" 2>/dev/null && resolve "$folder"; } ||
-		die "$EX_USAGE" "the folder $folder cannot be made; name another in PRESSBOX_DATA_HOME"
+		die "$EX_USAGE" "the folder $folder cannot be created; name another in PRESSBOX_DATA_HOME"
 	DOWNLOADS=$RESOLVED
 	(
 		NETWORK=bridge

@@ -82,7 +82,7 @@ within() {
 	[ "$(last_line)" = /workspaces/pressbox/models/inside.tar.gz ]
 	run -0 within scripts/verify.sh models/inside.tar.gz
 	run -2 within scripts/train.sh --door docker
-	[[ $output == "error: this is the container already"* ]]
+	[[ $output == "error: this is already the container"* ]]
 }
 
 @test "the status of a failing training is handed on" {

@@ -102,6 +102,6 @@ stub_podman() {
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
 	run -69 --separate-stderr setpriv --reuid 4711 --regid 4711 --clear-groups \
 		env HOME=/ TMPDIR=/tmp "$CHECKOUT/scripts/train.sh"
-	one_error "may not speak to the engine"
+	one_error "may not use the engine"
 	[[ $stderr == *"usermod -aG docker"* ]]
 }

@@ -161,7 +161,7 @@ ODD=(-x $'new\nline' $'ends in newline\n' 'a space' 'comma,comma' "quo\"te's" '*
 	done
 	PRESSBOX_MEMORY=512M run -0 --separate-stderr scripts/train.sh --dry-run
 	PRESSBOX_DATA_HOME=/dev/null/data run -2 --separate-stderr scripts/train.sh --data newsgroups
-	one_error "/dev/null/data cannot be made"
+	one_error "/dev/null/data cannot be created"
 	PRESSBOX_REAL_DATA=/nowhere/at/all run -2 --separate-stderr scripts/test.sh unit
 	one_error "PRESSBOX_REAL_DATA"
 }

@@ -164,7 +164,7 @@ pressbox() {
 		verify $AWAY/sports.tar.gz --frobnicate|unknown argument '--frobnicate'
 		verify $AWAY/sports.tar.gz another|unknown argument 'another'
 		verify $AWAY/sports.tar.gz --name|--name needs a value
-		compare $AWAY/sports.tar.gz|two models are compared
+		compare $AWAY/sports.tar.gz|compare takes two models
 		replay $AWAY/sports.tar.gz --data nowhere.csv|there is no source 'nowhere.csv'
 		predict $AWAY/sports.tar.gz --file nowhere.txt|there is no file or folder 'nowhere.txt'
 		keys|which command?

@@ -76,7 +76,7 @@ leaving() {
 		'ln -s /etc/shadow "$(dirname "$1")/another"'; do
 		leaving "$left"
 		run -1 --separate-stderr scripts/train.sh --door docker --allow-drift
-		one_error "was left as something else than a file"
+		one_error "was left as something other than a file"
 		cmp models/sports.tar.gz "$BATS_TEST_TMPDIR/earlier"
 		[ ! -e models/another ] && [ ! -L models/another ]
 		[ -z "$(staged)" ]

@@ -8,7 +8,7 @@ ARM64_BASE=pressbox-base:trixie-arm64
 test_arm64() {
 	local folder native failed=0
 	! inside_container || die "$EX_USAGE" "arm64 is emulated on the host, where the engine is"
-	[ "$(uname -m)" = x86_64 ] || die "$EX_USAGE" "this host is no amd64 but $(uname -m), which scripts/test.sh all tests natively; there is nothing to emulate"
+	[ "$(uname -m)" = x86_64 ] || die "$EX_USAGE" "this host is not amd64 but $(uname -m), which scripts/test.sh all tests natively; there is nothing to emulate"
 	require_engine
 	require_image
 	native=$TAGGED

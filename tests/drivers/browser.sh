@@ -11,7 +11,7 @@ browser_tests() {
 	require_image
 	build_browser
 	[ -n "${PRESSBOX_SCREENSHOTS:-}" ] || own_place "$pictures"
-	{ mkdir -p -- "$pictures" && resolve "$pictures"; } || die "$EX_FAILED" "$pictures cannot be made; name another folder in PRESSBOX_SCREENSHOTS"
+	{ mkdir -p -- "$pictures" && resolve "$pictures"; } || die "$EX_FAILED" "$pictures cannot be created; name another folder in PRESSBOX_SCREENSHOTS"
 	let_write screenshots "$RESOLVED" "$RESOLVED"
 	VARIABLES+=(--env "PRESSBOX_SCREENSHOTS=${SEEN[screenshots]}")
 	through_docker "$PYTHON" -m pytest tests/browser

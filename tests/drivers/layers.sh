@@ -13,7 +13,7 @@ test_layers() {
 	! inside_container || die "$EX_USAGE" "the layers are compared on the host, where the engine is"
 	[ "$(id -u)" = 0 ] || die "$EX_UNAVAILABLE" "only root can start a second engine; run this with sudo"
 	require_engine
-	[ -z "$PODMAN" ] || die "$EX_UNAVAILABLE" "there is podman, but no docker to compare with another; install Docker"
+	[ -z "$PODMAN" ] || die "$EX_UNAVAILABLE" "podman is installed, but two Docker engines are compared; install Docker"
 	require_image
 	require_commands mmdebstrap slirp4netns
 	# Not in /tmp, which may be memory: a root folder, an engine's images and archives, 6 GB together.
