@@ -19,7 +19,7 @@ from pressbox.trust import signing_key
 if TYPE_CHECKING:
     from pressbox.data.corpus import Corpus
     from pressbox.runs.publishing import Edition
-    from pressbox.sealing.tarball import Policy
+    from pressbox.sealing.policy import Policy
     from pressbox.trust.gnupg import SigningKey
 
 Commands = _SubParsersAction
@@ -128,7 +128,7 @@ def _not_a_date(text: str) -> ArgumentTypeError:
 
 def policy(arguments: Namespace) -> Policy:
     """The ``Policy`` that the options give. Raises UsageError for what is not a fingerprint."""
-    from pressbox.sealing.tarball import Policy
+    from pressbox.sealing.policy import Policy
     from pressbox.trust.signers import FINGERPRINT
 
     for signer in arguments.signer:

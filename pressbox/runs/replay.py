@@ -29,7 +29,8 @@ from pressbox.provenance.code import code_files
 from pressbox.runs import confinement
 from pressbox.runs.comparison import annotations, compare
 from pressbox.sealing import tarball
-from pressbox.sealing.tarball import Policy, Verified
+from pressbox.sealing.policy import Policy
+from pressbox.sealing.tarball import Verified
 from pressbox.trust import gnupg, signers
 
 # What a copy of this tree needs besides its code, to train.

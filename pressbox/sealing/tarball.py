@@ -5,7 +5,6 @@ see: a tarball is opened in the order of docs/trust.md, and nothing in it is unp
 signature, its signer and every byte have been checked.
 """
 
-import ast
 import contextlib
 import copy
 import importlib
@@ -14,41 +13,31 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from pressbox import ROOT
 from pressbox.atomic import beside
 from pressbox.console import checkpoint
-from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reading_model
 from pressbox.payload import payload_digest
 from pressbox.provenance.statement import summary
 from pressbox.sealing import container
+from pressbox.sealing.armour import signed_line
+from pressbox.sealing.metadata import (
+    NAKED,
+    PARAMETERS,
+    STATEMENT,
+    check_integrity,
+    parse_json,
+    parse_metadata,
+)
+from pressbox.sealing.pickles import check_class, check_pickle
+from pressbox.sealing.policy import NOTHING, Policy, demand
 from pressbox.trust import gnupg
 from pressbox.trust.gnupg import GNUPG, SigningKey
 from pressbox.trust.signers import DEMO, Signer, expiry, trusted_signers
 
 SUFFIX = ".tar.gz"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-STATEMENT, PARAMETERS, NAKED = "statement.json", "parameters.json", "THEMODEL.pickle"
-# The class of a model, unless it is one of those in OWN.
-BUILT_IN = ("pressbox.classifier", "SportClassifier")
-OWN = ROOT / "pressbox" / "own"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What a verifier demands beyond a good signature. Empty means: nothing.
-
-    name: the model's. not_before: the earliest sealing time, aware. signers: fingerprints.
-    environments: of a release, the accepted digests; it then has to be one in every other respect.
-    """
-
-    name: str = ""
-    not_before: datetime | None = None
-    signers: tuple[str, ...] = ()
-    environments: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +57,7 @@ class Verified:
     kind: tuple[str, str]
 
 
-def verify(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()) -> Verified:
+def verify(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING) -> Verified:
     """Prove where the tarball at ``path`` comes from, against the signers in ``trusted``.
 
     Raises UsageError if there is no file, NotTrusted with its reason for anything that is not as
@@ -77,28 +66,28 @@ def verify(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()) -> Veri
     return _verified(container.read_file(Path(path)), trusted, policy)
 
 
-def open_model(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()):
+def open_model(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING):
     """Verify the tarball, and only then load it: the SportClassifier that was sealed."""
     return _loaded(verify(path, trusted, policy))
 
 
-def describe(path: Path, trusted: Path = GNUPG, policy: Policy = Policy()) -> dict:
+def describe(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING) -> dict:
     """Verify the tarball, and say what it is."""
     return verify(path, trusted, policy).facts
 
 
 def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
     layout = container.survey(content)
-    line = container.signed_line(layout.signed)
+    line = signed_line(layout.signed)
     signers = trusted_signers(trusted)
     armoured = {fingerprint: signer.armoured for fingerprint, signer in signers.items()}
     signature = gnupg.verify(layout.signed, line, armoured)
     signer = signers[signature.key.fingerprint]
     if signer.retired:
         raise NotTrusted(Reason.EXPIRED, f"its signer retired on {signer.until}")
-    metadata = container.parse_metadata(line)
+    metadata = parse_metadata(line)
     tar = container.contents(content, layout)
-    members = container.check_integrity(metadata, layout, tar)
+    members = check_integrity(metadata, layout.cut(tar))
     statement, told = _stated(members)
     # First of all who says so, and what of that is not their own word.
     proven = {
@@ -108,40 +97,20 @@ def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
         "user_id": signature.key.user_id,
     }
     facts = {"signer": proven, **told}
-    _demand(policy, facts)
-    kind = container.check_pickle(members[NAKED], set(metadata["attributes"]))
-    _demand_class(kind)
+    demand(policy, facts)
+    kind = check_pickle(members[NAKED], set(metadata["attributes"]))
+    check_class(kind)
     return Verified(facts, statement, metadata, members, tar, signer, kind)
-
-
-def _demand_class(kind: tuple[str, str]) -> None:
-    """NotTrusted unless it is a model's class; a module of OWN is read for that, not imported."""
-    package, _, module = kind[0].rpartition(".")
-    if kind == BUILT_IN:
-        return
-    path = OWN / f"{module}.py"
-    if package != "pressbox.own" or not module.isidentifier() or not path.is_file():
-        raise NotTrusted(Reason.CODE, f"its pickle names {'.'.join(kind)}")
-    try:
-        body = ast.parse(path.read_bytes()).body
-    except (OSError, MemoryError, RecursionError, SyntaxError, ValueError) as error:
-        raise NotTrusted(
-            Reason.CODE,
-            f"its class is in a module that cannot be read ({error})",
-            f"repair pressbox/own/{module}.py",
-        ) from error
-    if kind[1] not in {node.name for node in body if isinstance(node, ast.ClassDef)}:
-        raise NotTrusted(Reason.CODE, f"its pickle names {'.'.join(kind)}")
 
 
 def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
     """The statement and what it says, once it speaks of this payload."""
     if STATEMENT not in members:
         raise NotTrusted(Reason.STATEMENT, "it has none")
-    statement = container.parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
+    statement = parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
     if PARAMETERS not in members:
         raise NotTrusted(Reason.MODEL, "it has no labels")
-    parameters = container.parse_json(bytes(members[PARAMETERS]), Reason.MODEL)
+    parameters = parse_json(bytes(members[PARAMETERS]), Reason.MODEL)
     labels = parameters.get("labels") if isinstance(parameters, dict) else None
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise NotTrusted(Reason.MODEL, "it has no labels")
@@ -157,46 +126,6 @@ def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
     if payload_digest(files) != facts["model_digest"]:
         raise NotTrusted(Reason.STATEMENT, "it speaks of another model")
     return statement, facts
-
-
-def _demand(policy: Policy, facts: dict) -> None:
-    if policy.name and policy.name != facts["name"]:
-        raise NotTrusted(Reason.POLICY, f"it is {facts['name']!r}, not {policy.name!r}")
-    sealed_at = datetime.fromisoformat(facts["sealed_at"])
-    if policy.not_before and sealed_at < policy.not_before:
-        raise NotTrusted(Reason.POLICY, f"it was sealed at {sealed_at}, before {policy.not_before}")
-    if policy.signers and facts["signer"]["fingerprint"] not in policy.signers:
-        raise NotTrusted(
-            Reason.POLICY, f"{facts['signer']['fingerprint']} is none of the signers asked for"
-        )
-    if policy.environments is not None:
-        _demand_release(policy.environments, facts)
-
-
-def _demand_release(environments: tuple[str, ...], facts: dict) -> None:
-    if facts["signer"]["demo"]:
-        raise NotTrusted(Reason.POLICY, "it is signed with the demo key, which everybody has")
-    if not facts["release"]:
-        raise NotTrusted(
-            Reason.POLICY,
-            "it was not trained with --release, or by a version that demanded less of a release",
-            "train it again with scripts/train.sh --release",
-        )
-    if facts["door"] not in RELEASE_DOORS:
-        raise NotTrusted(Reason.POLICY, f"it was trained through the door {facts['door']!r}")
-    if facts["code"]["commit"] == UNKNOWN or facts["code"]["dirty"] is not False:
-        raise NotTrusted(Reason.POLICY, "its code is not that of a commit")
-    if facts["drift"] is None or facts["drift"]:
-        raise NotTrusted(
-            Reason.POLICY,
-            f"its environment had drifted: {', '.join(facts['drift'] or ['nobody looked'])}",
-        )
-    if facts["environment_digest"] not in environments:
-        raise NotTrusted(
-            Reason.POLICY,
-            f"its environment {facts['environment_digest']} is not an accepted one",
-            "accept it with scripts/doctor.sh --accept, or ask for a model made in another",
-        )
 
 
 class _Memory(io.RawIOBase):
@@ -307,7 +236,7 @@ def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> Verified:
 
 def _reopened(file, trusted: Path) -> Verified:
     try:
-        return _verified(container.read_open(file), trusted, Policy())
+        return _verified(container.read_open(file), trusted, NOTHING)
     except NotTrusted as refusal:
         # Of what was only just written, these two say how large it is, and nothing else.
         if refusal.reason in (Reason.FILE, Reason.COMPRESSION):

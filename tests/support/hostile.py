@@ -31,8 +31,8 @@ from special_k.model_metadata import metadata_format_v3
 from pressbox.classifier import SportClassifier
 from pressbox.errors import NotTrusted
 from pressbox.payload import payload_digest
-from pressbox.sealing import container, tarball
-from pressbox.sealing.container import SIGNED, VERSION
+from pressbox.sealing import armour, container, metadata, pickles, policy, tarball
+from pressbox.sealing.metadata import SIGNED, VERSION
 from pressbox.trust import signing_key
 from pressbox.trust.gnupg import GNUPG
 from pressbox.trust.signers import DEMO
@@ -43,7 +43,7 @@ from support.models import tiny
 FOLDER = "model_" + "0123456789abcdef" * 2
 GZIP = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
 SECONDS, MEBIBYTES = 2, 256
-ANY = tarball.Policy()
+ANY = policy.Policy()
 
 
 # Models
@@ -148,19 +148,19 @@ def at(path, value):
 def stated_anew(path, edit):
     """The model at the path with a statement that was edited, signed by a trusted key."""
     content = path.read_bytes()
-    statement = json.loads(members(content)[tarball.STATEMENT])
+    statement = json.loads(members(content)[metadata.STATEMENT])
     edit(statement)
-    return forged({tarball.STATEMENT: json.dumps(statement).encode()}, original=content)
+    return forged({metadata.STATEMENT: json.dumps(statement).encode()}, original=content)
 
 
 def resealed(attributes):
     """The genuine model with other content of attributes, and a statement that fits it."""
     parts = {**members(genuine()), **attributes}
-    left_out = (tarball.STATEMENT, tarball.NAKED, SIGNED, VERSION)
+    left_out = (metadata.STATEMENT, metadata.NAKED, SIGNED, VERSION)
     files = {name: content for name, content in parts.items() if name not in left_out}
-    statement = json.loads(parts[tarball.STATEMENT])
+    statement = json.loads(parts[metadata.STATEMENT])
     statement["subject"][0]["digest"]["sha256"] = payload_digest(files)[7:]
-    return forged({**attributes, tarball.STATEMENT: json.dumps(statement).encode()})
+    return forged({**attributes, metadata.STATEMENT: json.dumps(statement).encode()})
 
 
 def attribute(name, content):
@@ -171,7 +171,7 @@ def armoured(packet, crc=True):
     """The signature block that GnuPG writes for the packet."""
     lines = base64.encodebytes(packet).replace(b"\n", b"")
     body = b"".join(lines[i : i + 64] + b"\n" for i in range(0, len(lines), 64))
-    check = b"=" + base64.b64encode(container._crc24(packet)) + b"\n" if crc else b""
+    check = b"=" + base64.b64encode(armour._crc24(packet)) + b"\n" if crc else b""
     return b"-----BEGIN PGP SIGNATURE-----\n\n" + body + check + b"-----END PGP SIGNATURE-----\n"
 
 
@@ -263,12 +263,12 @@ def fuzz(parse, content):
 
 
 @functools.cache
-def _survey_of_genuine():
-    return container.survey(genuine()), memoryview(inflate(genuine()))
+def _members_of_genuine():
+    return container.survey(genuine()).cut(memoryview(inflate(genuine())))
 
 
 def _metadata(line):
-    container.check_integrity(container.parse_metadata(line), *_survey_of_genuine())
+    metadata.check_integrity(metadata.parse_metadata(line), _members_of_genuine())
 
 
 @functools.cache
@@ -278,22 +278,22 @@ def _signed_members():
 
 
 def _statement(content):
-    _, facts = tarball._stated({**_signed_members(), tarball.STATEMENT: memoryview(content)})
+    _, facts = tarball._stated({**_signed_members(), metadata.STATEMENT: memoryview(content)})
     facts["signer"] = {"fingerprint": DEMO}
     floor = datetime(2026, 1, 1, tzinfo=UTC)
-    tarball._demand(tarball.Policy("tiny", floor, (DEMO,)), facts)
+    policy.demand(policy.Policy("tiny", floor, (DEMO,)), facts)
 
 
 FUZZED = {
     "gzip": (container.survey, genuine),
     "tar": (lambda tar: container.survey(gzipped(tar)), lambda: inflate(genuine())),
-    "clear-signed": (container.signed_line, lambda: members(genuine())[SIGNED]),
+    "clear-signed": (armour.signed_line, lambda: members(genuine())[SIGNED]),
     "metadata": (_metadata, lambda: signed_line(members(genuine()))),
     "pickle": (
-        lambda content: tarball._demand_class(
-            container.check_pickle(memoryview(content), set(SportClassifier.stored()))
+        lambda content: pickles.check_class(
+            pickles.check_pickle(memoryview(content), set(SportClassifier.stored()))
         ),
-        lambda: members(genuine())[tarball.NAKED],
+        lambda: members(genuine())[metadata.NAKED],
     ),
-    "statement": (_statement, lambda: members(genuine())[tarball.STATEMENT]),
+    "statement": (_statement, lambda: members(genuine())[metadata.STATEMENT]),
 }

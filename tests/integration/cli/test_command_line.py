@@ -15,7 +15,7 @@ from support.processes import assert_refused, python
 
 from pressbox.cli.main import main
 from pressbox.cli.models import _decoded
-from pressbox.sealing import tarball
+from pressbox.sealing import metadata, tarball
 from pressbox.trust import signing_key
 from pressbox.trust.signers import DEMO
 
@@ -123,7 +123,7 @@ def test_what_a_model_says_moves_and_hides_nothing_on_a_terminal(command, model,
     ],
 )  # fmt: skip
 def test_an_authentic_model_that_does_not_work_is_one_line(command, member, content, earlier):
-    sign = forged if member == tarball.STATEMENT else resealed
+    sign = forged if member == metadata.STATEMENT else resealed
     earlier.write_bytes(sign({member: json.dumps(content).encode()}))
     name, *options = command
     done = pressbox(name, earlier, *options, cwd=earlier.parent, env={"PYTHONPATH": ROOT})

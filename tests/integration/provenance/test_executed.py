@@ -19,7 +19,7 @@ from support.processes import assert_refused, python
 from pressbox.environment import lock
 from pressbox.errors import NotTrusted
 from pressbox.provenance.statement import resources
-from pressbox.sealing import tarball
+from pressbox.sealing import policy, tarball
 
 GOLDEN = ROOT / "tests" / "golden" / "newsroom-0.1.0.tar.gz"
 BEFORE = "def train(training: Training) -> None:\n"
@@ -331,7 +331,7 @@ def releasing(checkout, stranger, table, tmp_path):
 
 def verified(checkout, path):
     environments = tuple(lock.digests(lock.read(checkout / ".devcontainer/environment.lock")))
-    return tarball.verify(path, checkout / "gnupg", tarball.Policy(environments=environments))
+    return tarball.verify(path, checkout / "gnupg", policy.Policy(environments=environments))
 
 
 @pytest.mark.parametrize("door", ["docker", "podman"])
@@ -402,7 +402,7 @@ RELEASE = {
 
 def test_what_says_each_thing_that_a_release_has_to_say_is_one():
     for door in ("docker", "podman"):
-        tarball._demand_release(("sha256:0",), {**RELEASE, "door": door})
+        policy._demand_release(("sha256:0",), {**RELEASE, "door": door})
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_what_says_each_thing_that_a_release_has_to_say_is_one():
 def test_one_thing_that_is_not_as_a_release_has_it_is_enough_to_refuse(other, why):
     """A statement is its signer's word: whoever verifies asks each thing again."""
     with pytest.raises(NotTrusted, match=f"policy.*{why}"):
-        tarball._demand_release(("sha256:0",), {**RELEASE, **other})
+        policy._demand_release(("sha256:0",), {**RELEASE, **other})
 
 
 def test_a_model_of_an_earlier_version_is_no_release():
@@ -432,5 +432,5 @@ def test_a_model_of_an_earlier_version_is_no_release():
     facts = {**tarball.describe(GOLDEN), "drift": []}
     facts["signer"]["demo"] = False
     with pytest.raises(NotTrusted, match="by a version that demanded less"):
-        tarball._demand_release(environments, facts)
+        policy._demand_release(environments, facts)
     assert json.dumps(facts)

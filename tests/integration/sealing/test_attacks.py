@@ -45,8 +45,9 @@ from support.models import tiny
 
 from pressbox.errors import NotTrusted, Reason, UsageError
 from pressbox.sealing import container
-from pressbox.sealing.container import SIGNED, VERSION
-from pressbox.sealing.tarball import NAKED, STATEMENT, Policy, open_model
+from pressbox.sealing.metadata import NAKED, SIGNED, STATEMENT, VERSION
+from pressbox.sealing.policy import Policy
+from pressbox.sealing.tarball import open_model
 from pressbox.trust.signers import DEMO
 
 ATTACKS, BOMBS = {}, {}

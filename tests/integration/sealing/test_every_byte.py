@@ -26,9 +26,8 @@ from support.hostile import (
 
 from pressbox.classifier import SportClassifier
 from pressbox.errors import NotTrusted
-from pressbox.sealing import container, tarball
-from pressbox.sealing.container import SIGNED, VERSION
-from pressbox.sealing.tarball import NAKED
+from pressbox.sealing import armour, policy, tarball
+from pressbox.sealing.metadata import NAKED, SIGNED, VERSION
 from pressbox.trust import gnupg
 from pressbox.trust.gnupg import GNUPG
 
@@ -51,7 +50,7 @@ def ask_once(monkeypatch):
 
 def is_trusted(content):
     try:
-        tarball._verified(content, GNUPG, tarball.Policy())
+        tarball._verified(content, GNUPG, policy.Policy())
     except NotTrusted:
         return False
     return True
@@ -200,4 +199,4 @@ def test_the_folders_name_is_carried_by_no_signature_and_has_to_be_one():
     assert those_that_open((name, packed(parts, folder=name)) for name in names) == set(names[:1])
     mixed = tarred(parts).replace(FOLDER.encode(), b"model_" + b"0" * 32, 1)
     assert not is_trusted(gzipped(mixed))
-    assert signed_line(parts) == container.signed_line(parts[SIGNED])
+    assert signed_line(parts) == armour.signed_line(parts[SIGNED])

@@ -33,8 +33,8 @@ from pressbox.errors import NotTrusted, PressboxError, Reason
 from pressbox.learning.evaluation import evaluate
 from pressbox.page import report
 from pressbox.runs import comparison, publishing, replay
-from pressbox.sealing import tarball
-from pressbox.sealing.tarball import NAKED, STATEMENT
+from pressbox.sealing import pickles, tarball
+from pressbox.sealing.metadata import NAKED, STATEMENT
 from pressbox.trust.signing_key import demo_key
 
 SIGNED = settings(
@@ -233,7 +233,7 @@ def test_a_threshold_that_is_no_number_is_refused(threshold, places):
 def test_a_broken_class_of_ones_own_stops_only_what_needs_it(source, places, tmp_path, monkeypatch):
     path, _ = places
     (tmp_path / "mine.py").write_bytes(source)
-    monkeypatch.setattr(tarball, "OWN", tmp_path)
+    monkeypatch.setattr(pickles, "OWN", tmp_path)
     monkeypatch.setattr("pressbox.own.__path__", [str(tmp_path)])
     path.write_bytes(genuine())
     assert tarball.open_model(path).labels == ["x", "y"]

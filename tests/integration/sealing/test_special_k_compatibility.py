@@ -11,7 +11,7 @@ from support.hostile import genuine, inflate, opens
 from support.keys import demo_ring
 from support.models import tiny
 
-from pressbox.sealing import container, tarball
+from pressbox.sealing import container, metadata, tarball
 from pressbox.trust import gnupg, signing_key
 from pressbox.trust.signers import DEMO
 
@@ -78,4 +78,4 @@ def test_what_tarfile_reads_is_what_we_survey():
     layout = container.survey(genuine())
     assert layout.members == files
     assert layout.size == len(inflate(genuine()))
-    assert Path(next(iter(files))).name == container.VERSION
+    assert Path(next(iter(files))).name == metadata.VERSION

@@ -22,7 +22,7 @@ from support.models import tiny
 from support.processes import apart, ended, python
 
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
-from pressbox.sealing import tarball
+from pressbox.sealing import policy, tarball
 from pressbox.trust import gnupg, signers, signing_key
 from pressbox.trust.signers import DEMO, NAMES, RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
 
@@ -141,7 +141,7 @@ def test_a_signing_subkey_of_a_trusted_key_is_accepted(folder):
     ring = Ring()
     holder = with_subkey(ring, "subkey")
     assert opens(signed_by(ring, holder), folder(holder)).labels == ["x", "y"]
-    described = tarball._verified(signed_by(ring, holder), folder(holder), tarball.Policy())
+    described = tarball._verified(signed_by(ring, holder), folder(holder), policy.Policy())
     assert described.facts["signer"]["fingerprint"] == holder.fingerprint
 
 

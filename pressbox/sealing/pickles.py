@@ -1,0 +1,124 @@
+"""The naked model: the one pickle of a file, followed opcode by opcode and never executed."""
+
+import ast
+import pickletools
+from dataclasses import dataclass
+
+from pressbox import ROOT
+from pressbox.errors import NotTrusted, Reason
+
+PLACEHOLDER = ("special_k.serializable_model", "CustomSerializedValue")
+# The class of a model, unless it is one of those in OWN.
+BUILT_IN = ("pressbox.classifier", "SportClassifier")
+OWN = ROOT / "pressbox" / "own"
+
+
+def check_pickle(content: memoryview, attributes: set[str]) -> tuple[str, str]:
+    """The class of the pickled naked model: (module, name).
+
+    NotTrusted unless loading the pickle makes one instance of it whose state is ``attributes``,
+    each special_k's placeholder, and nothing else. The opcodes are followed, not executed.
+    """
+    try:
+        made, named = _made_by_pickle(bytes(content))
+        if not isinstance(made, _Instance) or not isinstance(made.state, dict):
+            raise ValueError("it is not an instance")
+        if made.state.keys() != attributes:
+            raise ValueError("its state is not that of a model")
+        for value in made.state.values():
+            if value.kind != PLACEHOLDER or value.state is not None:
+                raise ValueError("its state holds something else than placeholders")
+        # What is made and thrown away counts, too.
+        if not named <= {made.kind, PLACEHOLDER}:
+            raise ValueError(f"it names {sorted(named - {made.kind, PLACEHOLDER})}")
+    except (AttributeError, IndexError, LookupError, TypeError, ValueError) as error:
+        raise NotTrusted(Reason.CODE, f"its pickle is not that of a model ({error})") from error
+    return made.kind
+
+
+def check_class(kind: tuple[str, str]) -> None:
+    """NotTrusted unless it is a model's class; a module of OWN is read for that, not imported."""
+    package, _, module = kind[0].rpartition(".")
+    if kind == BUILT_IN:
+        return
+    path = OWN / f"{module}.py"
+    if package != "pressbox.own" or not module.isidentifier() or not path.is_file():
+        raise NotTrusted(Reason.CODE, f"its pickle names {'.'.join(kind)}")
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (OSError, MemoryError, RecursionError, SyntaxError, ValueError) as error:
+        raise NotTrusted(
+            Reason.CODE,
+            f"its class is in a module that cannot be read ({error})",
+            f"repair pressbox/own/{module}.py",
+        ) from error
+    if kind[1] not in {node.name for node in body if isinstance(node, ast.ClassDef)}:
+        raise NotTrusted(Reason.CODE, f"its pickle names {'.'.join(kind)}")
+
+
+@dataclass
+class _Instance:
+    """What loading a pickle would make: of which class (module, name), and its state."""
+
+    kind: tuple[str, str]
+    state: dict | None = None
+
+
+_MARK = object()
+
+
+def _made_by_pickle(content: bytes):
+    """What the pickle would make, and the globals it names: {(module, name), ...}.
+
+    Of the opcodes, those that pickling such an object takes; no REDUCE: nothing is called. Raises
+    what a stack machine raises for anything else.
+    """
+    stack, memo, named = [], [], set()
+    for opcode, argument, position in pickletools.genops(content):
+        match opcode.name:
+            case "PROTO" | "FRAME":
+                pass
+            case "MEMOIZE":
+                memo.append(stack[-1])
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "SHORT_BINUNICODE":
+                stack.append(argument)
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "EMPTY_DICT":
+                stack.append({})
+            case "MARK":
+                stack.append(_MARK)
+            case "STACK_GLOBAL":
+                name, module = stack.pop(), stack.pop()
+                if not isinstance(name, str) or not isinstance(module, str):
+                    raise ValueError("a global without a name")
+                named.add((module, name))
+                stack.append((module, name))
+            case "NEWOBJ":
+                arguments, kind = stack.pop(), stack.pop()
+                if arguments != () or len(kind) != 2:
+                    raise ValueError("an instance made of something")
+                stack.append(_Instance(kind))
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                stack[-1][key] = value
+            case "SETITEMS":
+                start = len(stack) - 1 - stack[::-1].index(_MARK)
+                items = stack[start + 1 :]
+                del stack[start:]
+                stack[-1].update(zip(items[::2], items[1::2], strict=True))
+            case "BUILD":
+                state = stack.pop()
+                if stack[-1].state is not None:
+                    raise ValueError("a state that is set twice")
+                stack[-1].state = dict(state)
+            case "STOP":
+                made = stack.pop()
+                if stack or position != len(content) - 1:
+                    raise ValueError("something follows it")
+                return made, named
+            case name:
+                raise ValueError(f"the opcode {name}")
+    raise ValueError("it has no end")
