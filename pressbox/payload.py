@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     # To verify a model takes no NumPy.
     import numpy as np
 
+# The files of a model that others than its class read.
+PARAMETERS, PROBES, STATEMENT = "parameters.json", "probes.json", "statement.json"
+COEFFICIENTS, VOCABULARY = "coefficients.npy", "vocabulary.json"
+
 # Booleans, integers and floating point numbers, in the order of this machine's bytes.
 HEADER = re.compile(
     rb"\x93NUMPY\x01\0(?P<length>..)\{'descr': '(?P<kind>[<|][biufc][0-9]{1,2})', "

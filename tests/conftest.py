@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tarfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,13 @@ with warnings.catch_warnings():
 from sklearn.feature_extraction.text import TfidfVectorizer
 from support import ROOT
 from support.keys import make_key
-from support.models import WORDS, solver, stated, write_jsonl
+from support.models import WORDS, solver, stated, with_byproducts, write_jsonl
 from support.turns import turn
 
 from pressbox.data.corpus import load_corpus
 from pressbox.learning import evaluation, training
 from pressbox.page import report
-from pressbox.provenance import statement
+from pressbox.provenance.statement import Facts, Revision, SignedBy, Statement
 from pressbox.sealing import tarball
 from pressbox.trust import signing_key
 
@@ -131,18 +132,17 @@ def model(fitted, corpus):
 
 @pytest.fixture(scope="module")
 def facts(model):
-    return {
-        **copy.deepcopy(statement.summary(model.statement)),
-        "labels": model.labels,
-        "signer": {
-            "fingerprint": "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4",
-            "user_id": "Sports Desk <desk@sports.example>",
-            "expires": "2027-01-31",
-            "demo": False,
-        },
-        "code": {"commit": "c" * 40, "dirty": False},
-        "sealed_at": "2026-11-05T04:03:02Z",
-    }
+    signer = SignedBy(
+        fingerprint="D4021E7D4529EC2E3058A92277DDEEAA3A5411D4",
+        user_id="Sports Desk <desk@sports.example>",
+        expires="2027-01-31",
+        demo=False,
+    )
+    return replace(
+        Facts.of(signer, Statement(model.statement), model.labels),
+        code=Revision("c" * 40, dirty=False),
+        sealed_at="2026-11-05T04:03:02Z",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,8 @@ def words(model):
 @pytest.fixture(scope="module")
 def page(facts, model, details, words):
     def page(facts=facts, details=details, words=words, previous=None):
-        return report.page(facts, model.statement, details, words, previous)
+        statement = with_byproducts(model.statement, evaluation=details, replaced=previous)
+        return report.page(facts, statement, words)
 
     return page
 

@@ -69,9 +69,9 @@ def show(arguments: Namespace) -> None:
 
         write_page(model, arguments.html)
     elif arguments.statement:
-        output.say_json(model.statement)
+        output.say_json(model.statement.content)
     else:
-        output.say_facts(model.facts, arguments.json)
+        output.say_facts(model.facts.as_json(), arguments.json)
 
 
 def predict(arguments: Namespace) -> None:
@@ -131,8 +131,8 @@ def compare(arguments: Namespace) -> None:
 
     paths = (arguments.before, arguments.after)
     one, other = (tarball.verify(path, arguments.trusted) for path in paths)
-    digest = other.facts["model_digest"]
-    identical = digest == one.facts["model_digest"]
+    digest = other.facts.model_digest
+    identical = digest == one.facts.model_digest
     _print_differences(identical, digest, comparison.compare(one, other), arguments.json)
 
 

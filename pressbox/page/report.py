@@ -6,20 +6,38 @@ same input gives the same bytes.
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from pressbox import payload
 from pressbox.errors import SPACE, reading_model, visible
-from pressbox.provenance.statement import resources
+from pressbox.payload import COEFFICIENTS, PARAMETERS, VOCABULARY
+from pressbox.provenance.statement import Facts, Statement
 
 PARTS = Path(__file__).parent
 # Terms of each sport, and confusions that are named.
 WORDS, NAMED = 12, 4
+
+
+class Model(Protocol):
+    """What a page is made of: a model that was verified, and not loaded."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    @property
+    def statement(self) -> Statement: ...
+
+    @property
+    def members(self) -> Mapping[str, memoryview]: ...
+
+    def json(self, name: str): ...
+
+    def array(self, name: str) -> np.ndarray: ...
 
 
 def strongest_words(vocabulary, coefficients: np.ndarray, labels: list[str]) -> dict:
@@ -36,58 +54,62 @@ def strongest_words(vocabulary, coefficients: np.ndarray, labels: list[str]) -> 
     }
 
 
-def words_in(members: Mapping[str, memoryview]) -> dict:
-    """``strongest_words`` of a verified model that was not loaded, from its members.
+def words_in(model: Model) -> dict:
+    """``strongest_words`` of a model, from its members.
 
     None of a model of another kind, which has no coefficients of words. Raises NotTrusted for
     arrays that do not fit each other.
     """
-    if not {"coefficients.npy", "vocabulary.json"} <= members.keys():
+    if not {COEFFICIENTS, VOCABULARY} <= model.members.keys():
         return {}
     with reading_model("cannot be shown"):
-        vocabulary = json.loads(bytes(members["vocabulary.json"]))
-        labels = json.loads(bytes(members["parameters.json"]))["labels"]
-        coefficients = payload.read(bytes(members["coefficients.npy"]))
+        vocabulary, labels = model.json(VOCABULARY), model.json(PARAMETERS)["labels"]
+        coefficients = model.array(COEFFICIENTS)
         rows = 1 if len(labels) == 2 else len(labels)
         if coefficients.shape != (rows, len(vocabulary)) or not np.isfinite(coefficients).all():
             raise ValueError("its coefficients do not fit its vocabulary and labels")
         return strongest_words(vocabulary, coefficients, labels)
 
 
+def remember(model: Model) -> dict:
+    """``remembered`` of a model that another is about to replace."""
+    return remembered(model.facts, model.statement.byproduct("evaluation"), words_in(model))
+
+
 @reading_model("cannot be remembered")
-def remembered(facts: dict, evaluation: dict | None, words: dict) -> dict:
+def remembered(facts: Facts, evaluation: dict | None, words: dict) -> dict:
     """What a page needs of this model when another has replaced it: small and plain JSON."""
     labels = evaluation["labels"] if evaluation else {}
     return {
-        **{
-            name: facts[name]
-            for name in ("model_digest", "environment_digest", "data_digest", "code", "sealed_at")
-        },
-        "labels": facts["labels"],
-        "accuracy": facts["metrics"]["accuracy"],
-        "macro_f1": facts["metrics"]["macro_f1"],
+        "model_digest": facts.model_digest,
+        "environment_digest": facts.environment_digest,
+        "data_digest": facts.data_digest,
+        "code": asdict(facts.code),
+        "sealed_at": facts.sealed_at,
+        "labels": facts.labels,
+        "accuracy": facts.metrics["accuracy"],
+        "macro_f1": facts.metrics["macro_f1"],
         "f1": {label: scores["f1"] for label, scores in labels.items()},
         "words": {label: [term for term, _ in terms] for label, terms in words.items()},
     }
 
 
-@reading_model("cannot be shown")
-def page(
-    facts: dict,
-    statement: dict,
-    evaluation: dict | None,
-    words: dict,
-    previous: dict | None = None,
-) -> str:
-    """The page of a model, as one HTML document.
+def render(model: Model) -> str:
+    """The page of a model, as one HTML document."""
+    return page(model.facts, model.statement, words_in(model))
 
-    facts: what ``tarball.describe`` says. statement: the one they were taken from. evaluation: the
-    details of ``evaluation.evaluate``, or None where a model holds none. words: what
-    ``strongest_words`` gives. previous: what ``remembered`` gave of the model it replaced.
+
+@reading_model("cannot be shown")
+def page(facts: Facts, statement: Statement, words: dict) -> str:
+    """``render``, of its parts. words: what ``strongest_words`` gives.
+
+    Of the statement's byproducts it shows ``evaluation``, the details of ``evaluation.evaluate``,
+    and ``replaced``, what ``remembered`` gave of the model before. Either may be missing.
     """
     import jinja2
     from markupsafe import Markup
 
+    evaluation, previous = map(statement.byproduct, ("evaluation", "replaced"))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PARTS),
         autoescape=True,
@@ -100,7 +122,7 @@ def page(
     style, script = ((PARTS / name).read_text() for name in ("page.css", "page.js"))
     return environment.get_template("page.html").render(
         facts=facts,
-        metrics=facts["metrics"],
+        metrics=facts.metrics,
         details=evaluation,
         words=words,
         sealed_with=_sealed_with(statement),
@@ -139,39 +161,37 @@ def _hashed(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _sealed_with(statement: dict) -> str:
+def _sealed_with(statement: Statement) -> str:
     """The version of special_k, as far as the statement names it."""
-    used = resources(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
     # Models of the first release say it in an annotation.
-    special_k = used.get("special_k", {})
-    named = special_k.get("annotations", {}).get("version", "")
-    return special_k.get("uri", f"@{named}").rpartition("@")[2]
+    named = statement.annotations("special_k").get("version", "")
+    return statement.dependency("special_k").get("uri", f"@{named}").rpartition("@")[2]
 
 
-def _warnings(facts: dict) -> list[dict]:
+def _warnings(facts: Facts) -> list[dict]:
     warnings = []
-    if facts["signer"]["demo"]:
+    if facts.signer.demo:
         warnings.append(
             {
                 "what": "Signed with the demo key.",
                 "why": "It is published, anybody can sign with it: the signature proves nothing.",
             }
         )
-    if facts.get("drift"):
+    if facts.drift:
         warnings.append(
             {
                 "what": "Trained in an environment that had drifted.",
-                "why": f"It was not as it was built: {', '.join(facts['drift'])}.",
+                "why": f"It was not as it was built: {', '.join(facts.drift)}.",
             }
         )
-    if facts["code"]["dirty"]:
+    if facts.code.dirty:
         warnings.append(
             {
                 "what": "Trained from changed files.",
                 "why": "What trained it differs from the commit that is named below.",
             }
         )
-    elif facts["code"]["dirty"] is None:
+    elif facts.code.dirty is None:
         warnings.append(
             {
                 "what": "Trained from unknown files.",
@@ -208,7 +228,7 @@ def _pictures(evaluation: dict) -> dict:
     }
 
 
-def _change(facts: dict, evaluation: dict | None, words: dict, previous: dict) -> dict:
+def _change(facts: Facts, evaluation: dict | None, words: dict, previous: dict) -> dict:
     """What is another than in the model before."""
     now = remembered(facts, evaluation, words)
     both = sorted(now["f1"].keys() & previous["f1"].keys())

@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -173,55 +174,159 @@ def _dependencies(corpus: Corpus, code: Code, here: Environment) -> list[dict]:
     return found
 
 
-def summary(statement: dict) -> dict:
-    """What ``show`` tells of a statement; ValueError for one that this release does not know."""
-    _require_known(statement)
-    predicate = statement["predicate"]
-    definition, run = predicate["buildDefinition"], predicate["runDetails"]
-    used = resources(definition["resolvedDependencies"])
-    environment, repository = used["environment"], used["code"]["annotations"]
-    drift = environment.get("annotations", {}).get("drift")
-    parameters = definition["externalParameters"]
-    source, test = parameters["source"], parameters.get("test") or ""
-    door = definition["internalParameters"].get("door", UNKNOWN)
-    sealed_at = run["metadata"]["finishedOn"]
-    metrics = resources(run["byproducts"])["metrics"]["annotations"]
-    datetime.fromisoformat(sealed_at)
-    for what, right in (
-        ("drift that is not told in words", drift is None or _strings(drift, list)),
-        ("a source or a door that is not a name", _strings([source, test, door], list)),
-        ("a way to read tables that nobody can give", _arguments(parameters)),
-        ("a tree that is neither dirty nor clean", isinstance(repository["dirty"], bool | None)),
-        ("digests of code that are none", _digests(repository.get("files", {}))),
-        ("metrics that are not numbers", all(map(_is_number, metrics.values()))),
-    ):
-        if not right:
-            raise ValueError(what)
-    return {
-        "name": statement["subject"][0]["name"],
-        "model_digest": _joined(statement["subject"][0]),
-        "environment_digest": _joined(environment) if "digest" in environment else UNKNOWN,
-        "drift": drift,
-        "data_digest": _joined(used["data"]),
-        "code": {
-            "commit": used["code"].get("digest", {}).get("gitCommit", UNKNOWN),
-            "dirty": repository["dirty"],
-        },
-        "door": door,
-        "release": _is_release(definition, environment),
-        "source": source,
-        "sealed_at": sealed_at,
-        "metrics": metrics,
-    }
+@dataclass(frozen=True)
+class SignedBy:
+    """Whose signature it is. expires: the last day on which it counts, if there is one; user_id: a
+    name, which the signer chose."""
+
+    fingerprint: str
+    demo: bool
+    expires: str | None
+    user_id: str
 
 
-def _is_release(definition: dict, environment: dict) -> bool:
-    """Whether the training says that it demanded what a release needs; earlier ones did not."""
-    return (
-        definition["buildType"] == BUILD_TYPE
-        and definition["externalParameters"]["release"] is True
-        and environment.get("annotations", {}).get("deep") is True
-    )
+@dataclass(frozen=True)
+class Revision:
+    """commit: or "unknown". dirty: whether the tree differed from it; None if nobody knows."""
+
+    commit: str
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement that this release knows, whose fields are what they have to be.
+
+    content: the JSON object that was signed. ValueError, KeyError or IndexError for any other.
+    """
+
+    content: dict
+
+    def __post_init__(self):
+        _require_known(self.content)
+        for name in ("code", "data", "environment"):
+            if not self.dependency(name):
+                raise ValueError(f"it does not say of which {name}")
+        source, test = self.parameters["source"], self.parameters.get("test") or ""
+        datetime.fromisoformat(self.sealed_at)
+        for what, right in (
+            ("drift that is not told in words", self.drift is None or _strings(self.drift, list)),
+            ("a source or a door that is not a name", _strings([source, test, self.door], list)),
+            ("a way to read tables that nobody can give", _arguments(self.parameters)),
+            ("a tree that is neither dirty nor clean", isinstance(self.code.dirty, bool | None)),
+            ("digests of code that are none", _digests(self.annotations("code").get("files", {}))),
+            ("metrics that are not numbers", all(map(_is_number, self.metrics.values()))),
+        ):
+            if not right:
+                raise ValueError(what)
+
+    @property
+    def _definition(self) -> dict:
+        return self.content["predicate"]["buildDefinition"]
+
+    @property
+    def _run(self) -> dict:
+        return self.content["predicate"]["runDetails"]
+
+    def dependency(self, name: str) -> dict:
+        """The resource descriptor of what the model was made of; empty if it names none so."""
+        return resources(self._definition["resolvedDependencies"]).get(name, {})
+
+    def annotations(self, name: str) -> dict:
+        """What is said of a dependency; empty if nothing is."""
+        return self.dependency(name).get("annotations", {})
+
+    def byproduct(self, name: str) -> dict | None:
+        """What the training left under this name."""
+        found = resources(self._run["byproducts"])
+        return found[name]["annotations"] if name in found else None
+
+    @property
+    def parameters(self) -> dict:
+        """What the person chose: of PARAMETERS[build type], by name."""
+        return self._definition["externalParameters"]
+
+    @property
+    def name(self) -> str:
+        return self.content["subject"][0]["name"]
+
+    @property
+    def model_digest(self) -> str:
+        return _joined(self.content["subject"][0])
+
+    @property
+    def environment_digest(self) -> str:
+        environment = self.dependency("environment")
+        return _joined(environment) if "digest" in environment else UNKNOWN
+
+    @property
+    def drift(self) -> list[str] | None:
+        """In words; None if nobody looked."""
+        return self.annotations("environment").get("drift")
+
+    @property
+    def data_digest(self) -> str:
+        return _joined(self.dependency("data"))
+
+    @property
+    def code(self) -> Revision:
+        commit = self.dependency("code").get("digest", {}).get("gitCommit", UNKNOWN)
+        return Revision(commit, self.annotations("code")["dirty"])
+
+    @property
+    def door(self) -> str:
+        return self._definition["internalParameters"].get("door", UNKNOWN)
+
+    @property
+    def release(self) -> bool:
+        """Whether the training says that it demanded what a release needs; earlier ones did not."""
+        return (
+            self._definition["buildType"] == BUILD_TYPE
+            and self.parameters["release"] is True
+            and self.annotations("environment").get("deep") is True
+        )
+
+    @property
+    def source(self) -> str:
+        return self.parameters["source"]
+
+    @property
+    def sealed_at(self) -> str:
+        return self._run["metadata"]["finishedOn"]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return resources(self._run["byproducts"])["metrics"]["annotations"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a verified model, in the order in which it is shown: first of all who says
+    so, and what of that is not their own word. Fields are those of ``Statement``; labels: of the
+    model."""
+
+    signer: SignedBy
+    name: str
+    model_digest: str
+    environment_digest: str
+    drift: list[str] | None
+    data_digest: str
+    code: Revision
+    door: str
+    release: bool
+    source: str
+    sealed_at: str
+    metrics: dict[str, float]
+    labels: list[str]
+
+    @classmethod
+    def of(cls, signer: SignedBy, statement: Statement, labels: list[str]) -> "Facts":
+        told = (field.name for field in fields(cls) if field.name not in ("signer", "labels"))
+        return cls(signer, **{name: getattr(statement, name) for name in told}, labels=labels)
+
+    def as_json(self) -> dict:
+        """The object that ``show --json`` prints."""
+        return asdict(self)
 
 
 def _arguments(parameters: dict) -> bool:

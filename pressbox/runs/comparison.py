@@ -1,20 +1,20 @@
 """How one model differs from another, in words: where it was made, of what, and its numbers."""
 
 import base64
-import json
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 
-from pressbox import payload
 from pressbox.environment import drift
 from pressbox.environment.drift import UNKNOWN
 from pressbox.errors import reading_model
-from pressbox.provenance.statement import ROW_BYTES, resources
+from pressbox.payload import PARAMETERS, PROBES, STATEMENT, VOCABULARY
+from pressbox.provenance.statement import ROW_BYTES
+from pressbox.sealing.metadata import NAKED
 from pressbox.sealing.tarball import Verified
 
-VOCABULARY = "vocabulary.json"
-NO_NUMBERS = {"statement.json", "parameters.json", "probes.json", "THEMODEL.pickle"}
+NO_NUMBERS = {STATEMENT, PARAMETERS, PROBES, NAKED}
 # Names of terms, files and the like that are told before the rest is only counted.
 NAMED = 5
 
@@ -33,38 +33,29 @@ def compare(before: Verified, after: Verified) -> dict[str, list[str]]:
         "code": _code(before, after),
         "parameters": _parameters(before, after),
         "numbers": _numbers(before, after),
-        "metrics": _values("", before.facts["metrics"], after.facts["metrics"]),
+        "metrics": _values("", before.facts.metrics, after.facts.metrics),
     }
-
-
-def used(model: Verified) -> dict[str, dict]:
-    """What the model was made of, by name: its resolved dependencies."""
-    definition = model.statement["predicate"]["buildDefinition"]
-    return resources(definition["resolvedDependencies"])
-
-
-def annotations(model: Verified, name: str) -> dict:
-    return used(model).get(name, {}).get("annotations", {})
 
 
 def _environment(before: Verified, after: Verified) -> list[str]:
     found = []
-    digests = {model.facts["environment_digest"] for model in (before, after)}
-    passports = [annotations(model, "environment").get("passport") for model in (before, after)]
+    digests = {model.facts.environment_digest for model in (before, after)}
+    said = [model.statement.annotations("environment") for model in (before, after)]
+    passports = [environment.get("passport") for environment in said]
     if UNKNOWN in digests or (len(digests) > 1 and not all(passports)):
         found.append("not every model says what its environment was made of")
     elif len(digests) > 1:
         found += drift.differences(*passports)
     for which, model in (("the first", before), ("the second", after)):
-        found += (f"drifted in {which}: {drift}" for drift in model.facts["drift"] or ())
+        found += (f"drifted in {which}: {drift}" for drift in model.facts.drift or ())
     return found
 
 
 def _data(before: Verified, after: Verified) -> list[str]:
-    if before.facts["data_digest"] == after.facts["data_digest"]:
+    if before.facts.data_digest == after.facts.data_digest:
         return []
-    found = _values("", {"source": before.facts["source"]}, {"source": after.facts["source"]})
-    parts = [annotations(model, "data") for model in (before, after)]
+    found = _values("", {"source": before.facts.source}, {"source": after.facts.source})
+    parts = [model.statement.annotations("data") for model in (before, after)]
     if not all(parts):
         return [*found, "they were trained on other rows; one does not say on which"]
     for part, purpose in (("train", "to train on"), ("test", "to evaluate on")):
@@ -84,23 +75,21 @@ def _rows(encoded: str) -> list[bytes]:
 
 
 def _code(before: Verified, after: Verified) -> list[str]:
-    files = [annotations(model, "code").get("files") for model in (before, after)]
+    files = [model.statement.annotations("code").get("files") for model in (before, after)]
     if not all(files):
-        return _values("", before.facts["code"], after.facts["code"])
+        return _values("", asdict(before.facts.code), asdict(after.facts.code))
     names = sorted(files[0].keys() | files[1].keys())
     found = [f"{name} is gone" for name in names if name not in files[1]]
     found += (f"{name} is new" for name in names if name not in files[0])
     both = (name for name in names if name in files[0] and name in files[1])
     found += (f"{name} was changed" for name in both if files[0][name] != files[1][name])
     if found:
-        found += _values("", before.facts["code"], after.facts["code"])
+        found += _values("", asdict(before.facts.code), asdict(after.facts.code))
     return found
 
 
 def _parameters(before: Verified, after: Verified) -> list[str]:
-    ours, theirs = (
-        json.loads(bytes(model.members["parameters.json"])) for model in (before, after)
-    )
+    ours, theirs = (model.json(PARAMETERS) for model in (before, after))
     found = _names("label", ours.pop("labels"), theirs.pop("labels"))
     for name in sorted(ours.keys() | theirs.keys()):
         one, other = ours.get(name), theirs.get(name)
@@ -133,15 +122,16 @@ def _names(kind: str, before: list[str], after: list[str]) -> list[str]:
 
 
 def _numbers(before: Verified, after: Verified) -> list[str]:
-    if before.facts["model_digest"] == after.facts["model_digest"]:
+    if before.facts.model_digest == after.facts.model_digest:
         return []
     files = [set(model.members) - NO_NUMBERS for model in (before, after)]
     found = _names("file", *map(sorted, files))
     terms = [
-        list(json.loads(bytes(model.members.get(VOCABULARY, b"[]")))) for model in (before, after)
+        list(model.json(VOCABULARY)) if VOCABULARY in model.members else []
+        for model in (before, after)
     ]
     found += _names("term", *terms)
-    same_axes = terms[0] == terms[1] and before.facts["labels"] == after.facts["labels"]
+    same_axes = terms[0] == terms[1] and before.facts.labels == after.facts.labels
     for name in sorted(files[0] & files[1]) if same_axes else ():
         if name.endswith(".npy"):
             found += _array(name, before, after, terms[0])
@@ -151,7 +141,7 @@ def _numbers(before: Verified, after: Verified) -> list[str]:
 
 
 def _array(file: str, before: Verified, after: Verified, terms: list[str]) -> list[str]:
-    one, other = (payload.read(bytes(model.members[file])) for model in (before, after))
+    one, other = (model.array(file) for model in (before, after))
     name = file.removesuffix(".npy")
     if one.shape != other.shape:
         return [f"{name} has the shape {other.shape}, had {one.shape}"]
@@ -162,7 +152,7 @@ def _array(file: str, before: Verified, after: Verified, terms: list[str]) -> li
         return []
     first = tuple(differing[0])
     where = ", ".join(
-        _place(index, size, before.facts["labels"], terms)
+        _place(index, size, before.facts.labels, terms)
         for index, size in zip(first, one.shape, strict=True)
     )
     return [

@@ -19,7 +19,6 @@ from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN, Environment, shor
 from pressbox.errors import Drifted, NotTrusted, PressboxError, UsageError
 from pressbox.provenance import code, statement
 from pressbox.provenance.code import Code
-from pressbox.provenance.statement import resources
 from pressbox.sealing import tarball
 from pressbox.sealing.tarball import SUFFIX, Verified
 from pressbox.trust import signing_key
@@ -77,7 +76,7 @@ class Edition:
         )
         with _meanwhile(_import_pictures) if self.with_page else nullcontext():
             sealed = tarball.seal(model, self.path, self.key)
-        note(f"model digest {sealed.facts['model_digest']}")
+        note(f"model digest {sealed.facts.model_digest}")
         path = page_path(self.path)
         if self.with_page:
             write_page(sealed, path)
@@ -207,31 +206,18 @@ def _replaced(path: Path, replace_newer: bool) -> dict | None:
     """
     try:
         model = tarball.verify(path)
-        remembered = _remembered(model)
+        from pressbox.page import report
+
+        remembered = report.remember(model)
     except (NotTrusted, UsageError):
         return None
-    sealed_at = model.facts["sealed_at"]
+    sealed_at = model.facts.sealed_at
     if datetime.fromisoformat(sealed_at) > datetime.now(UTC) and not replace_newer:
         raise PressboxError(
             f"the model at {path} was sealed at {sealed_at}, later than now",
             "set this machine's clock, or replace it all the same with --replace-newer",
         )
     return remembered
-
-
-def byproduct(model: Verified, name: str) -> dict | None:
-    """What the training left in the statement under this name."""
-    found = resources(model.statement["predicate"]["runDetails"]["byproducts"])
-    return found[name]["annotations"] if name in found else None
-
-
-def _remembered(model: Verified) -> dict:
-    """What the page of the next model says of this one."""
-    from pressbox.page import report
-
-    return report.remembered(
-        model.facts, byproduct(model, "evaluation"), report.words_in(model.members)
-    )
 
 
 def page_path(path: Path) -> Path:
@@ -242,13 +228,7 @@ def write_page(model: Verified, path: Path) -> None:
     """Write the page of a model: a view of what its tarball holds."""
     from pressbox.page import report
 
-    content = report.page(
-        model.facts,
-        model.statement,
-        byproduct(model, "evaluation"),
-        report.words_in(model.members),
-        byproduct(model, "replaced"),
-    )
+    content = report.render(model)
     try:
         with beside(path) as file:
             file.write(content.encode())

@@ -27,7 +27,7 @@ from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 from pressbox.provenance import statement
 from pressbox.provenance.code import code_files
 from pressbox.runs import confinement
-from pressbox.runs.comparison import annotations, compare
+from pressbox.runs.comparison import compare
 from pressbox.sealing import tarball
 from pressbox.sealing.policy import Policy
 from pressbox.sealing.tarball import Verified
@@ -74,22 +74,21 @@ def replay(
     difference, not an error.
     """
     model = tarball.verify(path, trusted, policy)
-    if model.facts["signer"]["demo"] and not demo:
+    if model.facts.signer.demo and not demo:
         raise NotTrusted(
             Reason.POLICY,
             "it is signed with the demo key, so anybody chose the code that would be run",
             "add --demo to run it all the same",
         )
-    parameters = model.statement["predicate"]["buildDefinition"]["externalParameters"]
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
         tree = Path(folder, "tree")
         note(f"taking the code from {_lay_out(model, tree)}")
-        options = _options(parameters, sources)
+        options = _options(model.statement.parameters, sources)
         note("training it again")
         again = _trained(model, tree, Path(folder), options)
         differences = compare(model, again)
-    digest = again.facts["model_digest"]
-    return Replay(digest == model.facts["model_digest"], digest, differences)
+    digest = again.facts.model_digest
+    return Replay(digest == model.facts.model_digest, digest, differences)
 
 
 def _options(parameters: dict, sources: dict[str, str]) -> list[str]:
@@ -112,8 +111,8 @@ def _options(parameters: dict, sources: dict[str, str]) -> list[str]:
 
 def _lay_out(model: Verified, tree: Path) -> str:
     """Make ``tree`` the code that trained the model; return where it was found."""
-    recorded = annotations(model, "code").get("files")
-    commit = model.facts["code"]["commit"]
+    recorded = model.statement.annotations("code").get("files")
+    commit = model.facts.code.commit
     if not recorded:
         raise PressboxError(
             "the model does not name the files that trained it, so none is run",
@@ -122,7 +121,7 @@ def _lay_out(model: Verified, tree: Path) -> str:
     if recorded == code_files():
         found = "this checkout, which has the same"
         _copy_checkout(recorded, tree)
-    elif model.facts["code"]["dirty"] is not False:
+    elif model.facts.code.dirty is not False:
         raise PressboxError(
             f"the model was trained from uncommitted code, not from this: {_changed(recorded)}",
             "bring those files back as they were",
@@ -224,7 +223,7 @@ def _trained(model: Verified, tree: Path, folder: Path, options: list[str]) -> V
     for path in (trusted, tree / "gnupg"):
         shutil.copytree(gnupg.GNUPG, path, dirs_exist_ok=True)
         signers.trust(new.files["public key"], path)
-    path = made / f"{model.facts['name']}.tar.gz"
+    path = made / f"{model.facts.name}.tar.gz"
     command = [sys.executable, "train.py", path, *options]
     command += ["--signing-key", new.files["secret key"]]
     command += ["--passphrase-file", new.files["passphrase"]]

@@ -9,9 +9,9 @@ from pressbox.errors import NotTrusted, Reason
 # Of JSON: what is nested no deeper can be printed and compared, too.
 MAX_LEVELS = 32
 VERSION, SIGNED = "meta.version", "meta.json.asc"
-STATEMENT, PARAMETERS, NAKED = "statement.json", "parameters.json", "THEMODEL.pickle"
 # What special_k is told to store attributes with, and how it stores the model without them.
 SERIALIZERS = {"json", "npy"}
+NAKED = "THEMODEL.pickle"
 NAKED_MODEL = ("pickle", NAKED)
 
 

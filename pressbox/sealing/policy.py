@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN
 from pressbox.errors import NotTrusted, Reason
+from pressbox.provenance.statement import Facts
 
 
 @dataclass(frozen=True)
@@ -24,42 +25,42 @@ class Policy:
 NOTHING = Policy()
 
 
-def demand(policy: Policy, facts: dict) -> None:
-    """NotTrusted unless the model is what was asked for. facts: what ``show`` prints of it."""
-    if policy.name and policy.name != facts["name"]:
-        raise NotTrusted(Reason.POLICY, f"it is {facts['name']!r}, not {policy.name!r}")
-    sealed_at = datetime.fromisoformat(facts["sealed_at"])
+def demand(policy: Policy, facts: Facts) -> None:
+    """NotTrusted unless the model is what was asked for."""
+    if policy.name and policy.name != facts.name:
+        raise NotTrusted(Reason.POLICY, f"it is {facts.name!r}, not {policy.name!r}")
+    sealed_at = datetime.fromisoformat(facts.sealed_at)
     if policy.not_before and sealed_at < policy.not_before:
         raise NotTrusted(Reason.POLICY, f"it was sealed at {sealed_at}, before {policy.not_before}")
-    if policy.signers and facts["signer"]["fingerprint"] not in policy.signers:
+    if policy.signers and facts.signer.fingerprint not in policy.signers:
         raise NotTrusted(
-            Reason.POLICY, f"{facts['signer']['fingerprint']} is none of the signers asked for"
+            Reason.POLICY, f"{facts.signer.fingerprint} is none of the signers asked for"
         )
     if policy.environments is not None:
         _demand_release(policy.environments, facts)
 
 
-def _demand_release(environments: tuple[str, ...], facts: dict) -> None:
-    if facts["signer"]["demo"]:
+def _demand_release(environments: tuple[str, ...], facts: Facts) -> None:
+    if facts.signer.demo:
         raise NotTrusted(Reason.POLICY, "it is signed with the demo key, which everybody has")
-    if not facts["release"]:
+    if not facts.release:
         raise NotTrusted(
             Reason.POLICY,
             "it was not trained with --release, or by a version that demanded less of a release",
             "train it again with scripts/train.sh --release",
         )
-    if facts["door"] not in RELEASE_DOORS:
-        raise NotTrusted(Reason.POLICY, f"it was trained through the door {facts['door']!r}")
-    if facts["code"]["commit"] == UNKNOWN or facts["code"]["dirty"] is not False:
+    if facts.door not in RELEASE_DOORS:
+        raise NotTrusted(Reason.POLICY, f"it was trained through the door {facts.door!r}")
+    if facts.code.commit == UNKNOWN or facts.code.dirty is not False:
         raise NotTrusted(Reason.POLICY, "its code is not that of a commit")
-    if facts["drift"] is None or facts["drift"]:
+    if facts.drift is None or facts.drift:
         raise NotTrusted(
             Reason.POLICY,
-            f"its environment had drifted: {', '.join(facts['drift'] or ['nobody looked'])}",
+            f"its environment had drifted: {', '.join(facts.drift or ['nobody looked'])}",
         )
-    if facts["environment_digest"] not in environments:
+    if facts.environment_digest not in environments:
         raise NotTrusted(
             Reason.POLICY,
-            f"its environment {facts['environment_digest']} is not an accepted one",
+            f"its environment {facts.environment_digest} is not an accepted one",
             "accept it with scripts/doctor.sh --accept, or ask for a model made in another",
         )

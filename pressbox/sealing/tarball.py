@@ -9,23 +9,24 @@ import contextlib
 import copy
 import importlib
 import io
+import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pressbox import payload
 from pressbox.atomic import beside
 from pressbox.console import checkpoint
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reading_model
-from pressbox.payload import payload_digest
-from pressbox.provenance.statement import summary
+from pressbox.payload import PARAMETERS, STATEMENT, payload_digest
+from pressbox.provenance.statement import Facts, SignedBy, Statement
 from pressbox.sealing import container
 from pressbox.sealing.armour import signed_line
 from pressbox.sealing.metadata import (
     NAKED,
-    PARAMETERS,
-    STATEMENT,
     check_integrity,
     parse_json,
     parse_metadata,
@@ -36,6 +37,10 @@ from pressbox.trust import gnupg
 from pressbox.trust.gnupg import GNUPG, SigningKey
 from pressbox.trust.signers import DEMO, Signer, expiry, trusted_signers
 
+if TYPE_CHECKING:
+    # To verify a model takes no NumPy.
+    import numpy as np
+
 SUFFIX = ".tar.gz"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -44,17 +49,24 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Verified:
     """A model whose origin and bytes are proven, and nothing of which has been loaded.
 
-    facts: what ``show`` prints. members: name to content. tar: all of it. kind: module and name of
-    the model's class.
+    members: name to content. tar: all of it. kind: module and name of the model's class.
     """
 
-    facts: dict
-    statement: dict
+    facts: Facts
+    statement: Statement
     metadata: dict
     members: dict[str, memoryview]
     tar: memoryview
     signer: Signer
     kind: tuple[str, str]
+
+    def json(self, name: str):
+        """What a member says. KeyError if there is none, ValueError if it is not JSON."""
+        return json.loads(bytes(self.members[name]))
+
+    def array(self, name: str) -> "np.ndarray":
+        """The array that a member holds. KeyError if there is none, ValueError if it holds none."""
+        return payload.read(bytes(self.members[name]))
 
 
 def verify(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING) -> Verified:
@@ -72,8 +84,8 @@ def open_model(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING):
 
 
 def describe(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING) -> dict:
-    """Verify the tarball, and say what it is."""
-    return verify(path, trusted, policy).facts
+    """Verify the tarball, and say what it is: the JSON of its ``Facts``."""
+    return verify(path, trusted, policy).facts.as_json()
 
 
 def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
@@ -88,26 +100,24 @@ def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
     metadata = parse_metadata(line)
     tar = container.contents(content, layout)
     members = check_integrity(metadata, layout.cut(tar))
-    statement, told = _stated(members)
-    # First of all who says so, and what of that is not their own word.
-    proven = {
-        "fingerprint": signature.key.fingerprint,
-        "demo": signature.key.fingerprint == DEMO,
-        "expires": (day := expiry(signature.key, signer)) and day.isoformat(),
-        "user_id": signature.key.user_id,
-    }
-    facts = {"signer": proven, **told}
+    signed_by = SignedBy(
+        fingerprint=signature.key.fingerprint,
+        demo=signature.key.fingerprint == DEMO,
+        expires=(day := expiry(signature.key, signer)) and day.isoformat(),
+        user_id=signature.key.user_id,
+    )
+    statement, facts = _stated(members, signed_by)
     demand(policy, facts)
     kind = check_pickle(members[NAKED], set(metadata["attributes"]))
     check_class(kind)
     return Verified(facts, statement, metadata, members, tar, signer, kind)
 
 
-def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
-    """The statement and what it says, once it speaks of this payload."""
+def _stated(members: dict[str, memoryview], signed_by: SignedBy) -> tuple[Statement, Facts]:
+    """The statement and what is known with it, once it speaks of this payload."""
     if STATEMENT not in members:
         raise NotTrusted(Reason.STATEMENT, "it has none")
-    statement = parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
+    stated = parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
     if PARAMETERS not in members:
         raise NotTrusted(Reason.MODEL, "it has no labels")
     parameters = parse_json(bytes(members[PARAMETERS]), Reason.MODEL)
@@ -115,15 +125,16 @@ def _stated(members: dict[str, memoryview]) -> tuple[dict, dict]:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise NotTrusted(Reason.MODEL, "it has no labels")
     try:
-        facts = {**summary(statement), "labels": labels}
-        if not NAME.fullmatch(facts["name"]):
+        statement = Statement(stated)
+        facts = Facts.of(signed_by, statement, labels)
+        if not NAME.fullmatch(facts.name):
             raise ValueError("a name that no model has")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise NotTrusted(
             Reason.STATEMENT, f"it is not one of Pressbox ({type(error).__name__}: {error})"
         ) from error
     files = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
-    if payload_digest(files) != facts["model_digest"]:
+    if payload_digest(files) != facts.model_digest:
         raise NotTrusted(Reason.STATEMENT, "it speaks of another model")
     return statement, facts
 

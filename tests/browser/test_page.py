@@ -4,19 +4,21 @@ What it looks like is for people to judge: PRESSBOX_SCREENSHOTS names a folder f
 """
 
 import base64
+import copy
 import json
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.models import stated
+from support.models import stated, with_byproducts
 
 from pressbox.data.corpus import load_corpus
 from pressbox.learning import evaluation
 from pressbox.page import report
-from pressbox.provenance.statement import summary
+from pressbox.provenance.statement import Facts, Revision, SignedBy, Statement
 
 # Only the image with the browser holds them. Without them no test has run: pytest fails (5).
 webdriver = pytest.importorskip("selenium.webdriver", reason="run scripts/test.sh browser")
@@ -66,19 +68,15 @@ def given(fit):
         stated("sports", model.digest, corpus, metrics)
         for model, (metrics, _) in zip(models, answers, strict=True)
     ]
-    signer = {
-        "fingerprint": "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4",
-        "user_id": "Pressbox Demo <demo@pressbox.example>",
-        "expires": None,
-        "demo": True,
-    }
+    signer = SignedBy(
+        fingerprint="D4021E7D4529EC2E3058A92277DDEEAA3A5411D4",
+        user_id="Pressbox Demo <demo@pressbox.example>",
+        expires=None,
+        demo=True,
+    )
+    code = Revision("3dda74b" + 33 * "0", dirty=True)
     facts = [
-        {
-            **summary(statement),
-            "labels": model.labels,
-            "signer": signer,
-            "code": {"commit": "3dda74b" + 33 * "0", "dirty": True},
-        }
+        replace(Facts.of(signer, Statement(statement), model.labels), code=code)
         for model, statement in zip(models, statements, strict=True)
     ]
     words = [
@@ -88,7 +86,7 @@ def given(fit):
     return {
         "facts": facts[1],
         "statement": statements[1],
-        "evaluation": answers[1][1],
+        "details": answers[1][1],
         "words": words[1],
         "previous": report.remembered(facts[0], answers[0][1], words[0]),
     }
@@ -97,21 +95,30 @@ def given(fit):
 @pytest.fixture(scope="session")
 def hostile(given):
     """The same, in which whatever can be long is long, and whatever can be markup is markup."""
-    order = [EVIL, UNBROKEN, *given["evaluation"]["order"][2:]]
-    names = dict(zip(given["evaluation"]["order"], order, strict=True))
-    changed = json.loads(json.dumps(given))
-    details, facts = changed["evaluation"], changed["facts"]
-    details["order"] = facts["labels"] = order
+    order = [EVIL, UNBROKEN, *given["details"]["order"][2:]]
+    names = dict(zip(given["details"]["order"], order, strict=True))
+    details = copy.deepcopy(given["details"])
+    details["order"] = order
     details["only_in_test"] = [order[-1]]
     details["labels"] = {names[label]: scores for label, scores in details["labels"].items()}
     details["mistakes"][0] |= {"text": EVIL, "label": EVIL, "predicted": UNBROKEN}
     details["mistakes"][1] |= {"text": UNBROKEN * 3, "label": UNBROKEN}
-    words = {names[label]: terms for label, terms in changed["words"].items()}
+    words = {names[label]: terms for label, terms in given["words"].items()}
     words[EVIL] = [[EVIL, 2.0], [UNBROKEN, 1.0], *words[EVIL]]
-    facts["source"] = UNBROKEN + EVIL
-    facts["name"] = UNBROKEN[:80]
-    facts["signer"]["user_id"] = f"{UNBROKEN} {EVIL}"
-    return {**changed, "words": words}
+    facts = replace(
+        given["facts"],
+        labels=order,
+        source=UNBROKEN + EVIL,
+        name=UNBROKEN[:80],
+        signer=replace(given["facts"].signer, user_id=f"{UNBROKEN} {EVIL}"),
+    )
+    return {**given, "details": details, "facts": facts, "words": words}
+
+
+def made(facts, statement, details, words, previous):
+    """The page of these."""
+    statement = with_byproducts(statement, evaluation=details, replaced=previous)
+    return report.page(facts, statement, words)
 
 
 @pytest.fixture(scope="session")
@@ -119,9 +126,9 @@ def pages(given, hostile, tmp_path_factory):
     """Files, by name."""
     folder = tmp_path_factory.mktemp("pages")
     contents = {
-        "sports": report.page(**given),
-        "hostile": report.page(**hostile),
-        "old": report.page(**{**given, "evaluation": None, "previous": None}),
+        "sports": made(**given),
+        "hostile": made(**hostile),
+        "old": made(**{**given, "details": None, "previous": None}),
     }
     for name, content in contents.items():
         (folder / f"{name}.html").write_text(content)
@@ -281,8 +288,8 @@ def test_each_copy_button_copies_its_value(show, given):
         {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]},
     )
     facts = given["facts"]
-    values = [facts["model_digest"], facts["environment_digest"], facts["data_digest"]]
-    values += [facts["code"]["commit"], facts["signer"]["fingerprint"]]
+    values = [facts.model_digest, facts.environment_digest, facts.data_digest]
+    values += [facts.code.commit, facts.signer.fingerprint]
     buttons = browser.find_elements(By.CLASS_NAME, "copy")
     for button, value in zip(buttons, values, strict=True):
         press(browser, button)
@@ -299,7 +306,7 @@ def test_where_the_clipboard_is_denied_the_value_is_selected(show, given):
     button = browser.find_element(By.CLASS_NAME, "copy")
     button.click()
     selected = browser.execute_script("return String(getSelection())")
-    assert selected.strip() == given["facts"]["model_digest"]
+    assert selected.strip() == given["facts"].model_digest
     assert button.text == "Selected"
 
 
@@ -437,10 +444,10 @@ def test_on_paper_it_is_light_and_whole_and_has_no_buttons(show, given, screensh
     text = subprocess.run(
         ["pdftotext", "-layout", path, "-"], capture_output=True, check=True, text=True
     ).stdout
-    assert given["facts"]["model_digest"] in text
+    assert given["facts"].model_digest in text
     assert "Copy" not in text
     assert "Dark theme" not in text
-    assert all(label in text for label in given["facts"]["labels"])
+    assert all(label in text for label in given["facts"].labels)
     # The pages are cut at A4's width without its margins: nothing may be wider.
     browser = show(width=672, theme="dark", media="print")
     assert browser.execute_script("return document.scrollingElement.scrollWidth") <= 672

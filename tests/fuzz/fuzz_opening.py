@@ -14,8 +14,9 @@ import atheris
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
 
+READING = [f"pressbox.sealing.{name}" for name in ("armour", "container", "metadata", "pickles")]
 with atheris.instrument_imports(
-    include=["json", "pickletools", "pressbox.sealing.container", "pressbox.provenance.statement"]
+    include=["json", "pickletools", "pressbox.provenance.statement", *READING]
 ):
     import json  # noqa: F401
     import pickletools  # noqa: F401

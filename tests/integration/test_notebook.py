@@ -8,7 +8,6 @@ from nbclient import NotebookClient
 from support import ROOT
 from support.processes import python
 
-from pressbox.provenance.statement import resources
 from pressbox.sealing import tarball
 
 NOTEBOOK = ROOT / "notebooks" / "train.ipynb"
@@ -37,6 +36,4 @@ def test_the_notebook_runs_and_seals_the_model_of_train_py(tmp_path, monkeypatch
     done = python("train.py", tmp_path / "script.tar.gz", "--no-page")
     assert re.search(r"model digest (sha256:\w+)", done.stderr)[1] in said
     statement = tarball.verify(tmp_path / "notebook.tar.gz").statement
-    definition = statement["predicate"]["buildDefinition"]
-    code = resources(definition["resolvedDependencies"])["code"]
-    assert code["annotations"]["script"] == "a notebook"
+    assert statement.annotations("code")["script"] == "a notebook"

@@ -16,7 +16,6 @@ from support.keys import trust
 from support.models import write_jsonl
 from support.processes import assert_refused, python
 
-from pressbox.runs import publishing
 from pressbox.sealing import tarball
 from pressbox.trust import gnupg, signing_key
 
@@ -204,7 +203,7 @@ def test_without_a_page_none_is_left_and_the_model_holds_no_text(table, tmp_path
     (tmp_path / "sports.html").write_text("an earlier one")
     assert train(path, table, "--no-page").returncode == 0
     assert [file.name for file in tmp_path.iterdir()] == ["sports.tar.gz"]
-    statement = json.dumps(tarball.verify(path).statement)
+    statement = json.dumps(tarball.verify(path).statement.content)
     assert '"mistakes": []' in statement
 
 
@@ -238,6 +237,6 @@ def test_another_source_is_evaluated_on_and_the_model_is_the_same(table, tmp_pat
 def test_the_statement_says_that_rounding_had_one_outcome(table, tmp_path):
     path = tmp_path / "sports.tar.gz"
     train(path, table)
-    certificate = publishing.byproduct(tarball.verify(path), "certificate")
+    certificate = tarball.verify(path).statement.byproduct("certificate")
     assert certificate["certified"] is True
     assert certificate["margin"] > certificate["bound"] > certificate["gradient"] >= 0

@@ -28,9 +28,11 @@ import pytest
 from special_k import REGISTRY
 from special_k.model_metadata import metadata_format_v3
 
+from pressbox import payload
 from pressbox.classifier import SportClassifier
 from pressbox.errors import NotTrusted
 from pressbox.payload import payload_digest
+from pressbox.provenance.statement import SignedBy
 from pressbox.sealing import armour, container, metadata, pickles, policy, tarball
 from pressbox.sealing.metadata import SIGNED, VERSION
 from pressbox.trust import signing_key
@@ -148,19 +150,19 @@ def at(path, value):
 def stated_anew(path, edit):
     """The model at the path with a statement that was edited, signed by a trusted key."""
     content = path.read_bytes()
-    statement = json.loads(members(content)[metadata.STATEMENT])
+    statement = json.loads(members(content)[payload.STATEMENT])
     edit(statement)
-    return forged({metadata.STATEMENT: json.dumps(statement).encode()}, original=content)
+    return forged({payload.STATEMENT: json.dumps(statement).encode()}, original=content)
 
 
 def resealed(attributes):
     """The genuine model with other content of attributes, and a statement that fits it."""
     parts = {**members(genuine()), **attributes}
-    left_out = (metadata.STATEMENT, metadata.NAKED, SIGNED, VERSION)
+    left_out = (payload.STATEMENT, metadata.NAKED, SIGNED, VERSION)
     files = {name: content for name, content in parts.items() if name not in left_out}
-    statement = json.loads(parts[metadata.STATEMENT])
+    statement = json.loads(parts[payload.STATEMENT])
     statement["subject"][0]["digest"]["sha256"] = payload_digest(files)[7:]
-    return forged({**attributes, metadata.STATEMENT: json.dumps(statement).encode()})
+    return forged({**attributes, payload.STATEMENT: json.dumps(statement).encode()})
 
 
 def attribute(name, content):
@@ -278,8 +280,9 @@ def _signed_members():
 
 
 def _statement(content):
-    _, facts = tarball._stated({**_signed_members(), metadata.STATEMENT: memoryview(content)})
-    facts["signer"] = {"fingerprint": DEMO}
+    signer = SignedBy(DEMO, demo=True, expires=None, user_id="Demo")
+    parts = {**_signed_members(), payload.STATEMENT: memoryview(content)}
+    _, facts = tarball._stated(parts, signer)
     floor = datetime(2026, 1, 1, tzinfo=UTC)
     policy.demand(policy.Policy("tiny", floor, (DEMO,)), facts)
 
@@ -295,5 +298,5 @@ FUZZED = {
         ),
         lambda: members(genuine())[metadata.NAKED],
     ),
-    "statement": (_statement, lambda: members(genuine())[metadata.STATEMENT]),
+    "statement": (_statement, lambda: members(genuine())[payload.STATEMENT]),
 }

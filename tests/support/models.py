@@ -1,5 +1,6 @@
 """Small corpora, and models of them."""
 
+import copy
 import functools
 import json
 from datetime import UTC, datetime
@@ -47,6 +48,15 @@ def stated(name, digest, corpus, metrics=(), here=None, **parameters):
     byproducts = {"metrics": dict(metrics)}
     here, now = here or surroundings(), datetime.now(UTC)
     return statement.statement(name, digest, corpus, code.current(), here, chosen, byproducts, now)
+
+
+def with_byproducts(content, **byproducts):
+    """The statement with more byproducts, of those that are not None."""
+    content = copy.deepcopy(content)
+    content["predicate"]["runDetails"]["byproducts"] += [
+        {"name": name, "annotations": said} for name, said in byproducts.items() if said is not None
+    ]
+    return statement.Statement(content)
 
 
 def tiny(name="tiny", weight=1.0):

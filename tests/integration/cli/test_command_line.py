@@ -13,9 +13,10 @@ from support import ROOT
 from support.hostile import forged, resealed
 from support.processes import assert_refused, python
 
+from pressbox import payload
 from pressbox.cli.main import main
 from pressbox.cli.models import _decoded
-from pressbox.sealing import metadata, tarball
+from pressbox.sealing import tarball
 from pressbox.trust import signing_key
 from pressbox.trust.signers import DEMO
 
@@ -48,7 +49,7 @@ def test_show_tells_what_a_model_is(earlier):
 
 def test_show_prints_the_statement_for_other_tools(earlier):
     done = pressbox("show", earlier, "--statement")
-    assert json.loads(done.stdout) == tarball.verify(earlier).statement
+    assert json.loads(done.stdout) == tarball.verify(earlier).statement.content
 
 
 def test_verify_tells_that_a_model_is_trusted_and_what_it_is(earlier):
@@ -123,7 +124,7 @@ def test_what_a_model_says_moves_and_hides_nothing_on_a_terminal(command, model,
     ],
 )  # fmt: skip
 def test_an_authentic_model_that_does_not_work_is_one_line(command, member, content, earlier):
-    sign = forged if member == metadata.STATEMENT else resealed
+    sign = forged if member == payload.STATEMENT else resealed
     earlier.write_bytes(sign({member: json.dumps(content).encode()}))
     name, *options = command
     done = pressbox(name, earlier, *options, cwd=earlier.parent, env={"PYTHONPATH": ROOT})

@@ -1,12 +1,14 @@
 """The page beside a model, drawn by a process of its own, and of a sealed model."""
 
-import json
 import os
+import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support import ROOT
+from support.models import with_byproducts
 
 from pressbox.errors import NotTrusted
 from pressbox.page import charts, report
@@ -16,13 +18,14 @@ from pressbox.sealing import tarball
 def test_the_same_input_gives_the_same_bytes_everywhere(
     page, facts, details, words, model, tmp_path
 ):
-    given = tmp_path / "given.json"
-    given.write_text(json.dumps([facts, model.statement, details, words]))
+    given = tmp_path / "given.pickle"
+    statement = with_byproducts(model.statement, evaluation=details)
+    given.write_bytes(pickle.dumps([facts, statement, words]))
     program = """if True:
-        import json, sys
+        import pickle, sys
         from pathlib import Path
         from pressbox.page import report
-        page = report.page(*json.loads(Path(sys.argv[1]).read_text()))
+        page = report.page(*pickle.loads(Path(sys.argv[1]).read_bytes()))
         sys.stdout.buffer.write(page.encode())
     """
     # No home, somebody's settings, another order of sets: and not a word on standard error.
@@ -71,7 +74,7 @@ def test_matplotlib_is_imported_for_a_page_alone_and_leaves_nothing_behind(tmp_p
 def test_words_are_read_from_a_tarball_without_loading_it(sealed, words, tmp_path):
     path = tmp_path / "small.tar.gz"
     path.write_bytes(sealed)
-    assert report.words_in(tarball.verify(path).members) == words
+    assert report.words_in(tarball.verify(path)) == words
 
 
 @pytest.mark.parametrize(
@@ -81,6 +84,7 @@ def test_words_are_read_from_a_tarball_without_loading_it(sealed, words, tmp_pat
 def test_a_model_whose_parts_do_not_fit_has_no_words(member, content, sealed, tmp_path):
     path = tmp_path / "small.tar.gz"
     path.write_bytes(sealed)
-    members = {**tarball.verify(path).members, member: memoryview(content)}
+    verified = tarball.verify(path)
+    changed = replace(verified, members={**verified.members, member: memoryview(content)})
     with pytest.raises(NotTrusted, match="cannot be shown"):
-        report.words_in(members)
+        report.words_in(changed)

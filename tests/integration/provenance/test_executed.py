@@ -1,12 +1,12 @@
 """What is signed is what ran: whatever is executed is code of the checkout or of the image."""
 
-import json
 import os
 import py_compile
 import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from support.processes import assert_refused, python
 
 from pressbox.environment import lock
 from pressbox.errors import NotTrusted
-from pressbox.provenance.statement import resources
+from pressbox.provenance.statement import Facts, Revision, SignedBy
 from pressbox.sealing import policy, tarball
 
 GOLDEN = ROOT / "tests" / "golden" / "newsroom-0.1.0.tar.gz"
@@ -105,8 +105,7 @@ def edit(checkout, lines, where=BEFORE, name="train.py"):
 
 
 def code_of(path):
-    definition = tarball.verify(path).statement["predicate"]["buildDefinition"]
-    return resources(definition["resolvedDependencies"])["code"]["annotations"]
+    return tarball.verify(path).statement.annotations("code")
 
 
 def digest_of(path):
@@ -339,7 +338,7 @@ def test_a_release_is_one_at_both_ends(door, releasing, checkout, tmp_path):
     done = releasing("--release", PRESSBOX_DOOR=door)
     assert done.returncode == 0, done.stderr
     facts = verified(checkout, tmp_path / "release.tar.gz").facts
-    assert (facts["release"], facts["door"], facts["code"]["dirty"]) == (True, door, False)
+    assert (facts.release, facts.door, facts.code.dirty) == (True, door, False)
 
 
 def nothing(checkout):
@@ -390,30 +389,37 @@ def test_what_is_no_release_is_refused_at_both_ends(why, releasing, checkout, tm
         verified(checkout, tmp_path / "release.tar.gz")
 
 
-RELEASE = {
-    "signer": {"demo": False},
-    "release": True,
-    "door": "docker",
-    "code": {"commit": "0" * 40, "dirty": False},
-    "drift": [],
-    "environment_digest": "sha256:0",
-}
+RELEASE = Facts(
+    signer=SignedBy("0" * 40, demo=False, expires=None, user_id="Sports Desk"),
+    name="sports",
+    model_digest="sha256:1",
+    environment_digest="sha256:0",
+    drift=[],
+    data_digest="sha256:2",
+    code=Revision("0" * 40, dirty=False),
+    door="docker",
+    release=True,
+    source="newsroom",
+    sealed_at="2026-11-05T04:03:02Z",
+    metrics={},
+    labels=["x", "y"],
+)
 
 
 def test_what_says_each_thing_that_a_release_has_to_say_is_one():
     for door in ("docker", "podman"):
-        policy._demand_release(("sha256:0",), {**RELEASE, "door": door})
+        policy._demand_release(("sha256:0",), replace(RELEASE, door=door))
 
 
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        ({"signer": {"demo": True}}, "signed with the demo key"),
+        ({"signer": replace(RELEASE.signer, demo=True)}, "signed with the demo key"),
         ({"release": False}, "not trained with --release"),
         *(({"door": door}, f"the door {door!r}")
           for door in ("devcontainer", "inside", "unknown", "", "Docker", "docker ")),
-        ({"code": {"commit": "unknown", "dirty": False}}, "not that of a commit"),
-        *(({"code": {"commit": "0" * 40, "dirty": dirty}}, "not that of a commit")
+        ({"code": Revision("unknown", dirty=False)}, "not that of a commit"),
+        *(({"code": Revision("0" * 40, dirty)}, "not that of a commit")
           for dirty in (True, None, 0)),
         ({"drift": None}, "had drifted: nobody looked"),
         ({"drift": ["a file"]}, "had drifted: a file"),
@@ -424,13 +430,12 @@ def test_what_says_each_thing_that_a_release_has_to_say_is_one():
 def test_one_thing_that_is_not_as_a_release_has_it_is_enough_to_refuse(other, why):
     """A statement is its signer's word: whoever verifies asks each thing again."""
     with pytest.raises(NotTrusted, match=f"policy.*{why}"):
-        policy._demand_release(("sha256:0",), {**RELEASE, **other})
+        policy._demand_release(("sha256:0",), replace(RELEASE, **other))
 
 
 def test_a_model_of_an_earlier_version_is_no_release():
-    environments = (tarball.describe(GOLDEN)["environment_digest"],)
-    facts = {**tarball.describe(GOLDEN), "drift": []}
-    facts["signer"]["demo"] = False
+    facts = tarball.verify(GOLDEN).facts
+    environments = (facts.environment_digest,)
+    facts = replace(facts, drift=[], signer=replace(facts.signer, demo=False))
     with pytest.raises(NotTrusted, match="by a version that demanded less"):
         policy._demand_release(environments, facts)
-    assert json.dumps(facts)

@@ -16,6 +16,7 @@ from pressbox.environment.passport import STEERING
 from pressbox.errors import PressboxError, UsageError
 from pressbox.provenance import code
 from pressbox.provenance import statement as provenance
+from pressbox.provenance.statement import Facts, SignedBy, Statement
 
 METRICS = {"accuracy": 0.9, "macro_f1": 0.8, "rows": 7}
 DIGEST = "sha256:" + "a" * 64
@@ -222,9 +223,8 @@ def test_code_that_cannot_be_read_is_one_error(tmp_path):
 
 
 def test_the_data_are_counted_and_each_row_can_be_told_from_others(corpus):
-    statement = stated("sports", DIGEST, corpus, METRICS)
-    used = provenance.resources(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
-    part = used["data"]["annotations"]["test"]
+    statement = Statement(stated("sports", DIGEST, corpus, METRICS))
+    part = statement.annotations("data")["test"]
     assert sum(part["labels"].values()) == len(corpus.test)
     rows = base64.b64decode(part["rows"])
     assert len(rows) == provenance.ROW_BYTES * len(corpus.test)
@@ -233,9 +233,12 @@ def test_the_data_are_counted_and_each_row_can_be_told_from_others(corpus):
 
 
 def test_the_summary_gives_back_what_the_statement_was_made_of(repository, corpus):
-    summary = provenance.summary(stated("sports", DIGEST, corpus, METRICS))
-    assert summary.pop("sealed_at").endswith("Z")
-    assert summary == {
+    statement = Statement(stated("sports", DIGEST, corpus, METRICS))
+    signer = SignedBy("D402", demo=True, expires=None, user_id="Demo")
+    facts = Facts.of(signer, statement, ["x", "y"]).as_json()
+    assert facts["sealed_at"].endswith("Z")
+    told = {
+        "signer": {"fingerprint": "D402", "demo": True, "expires": None, "user_id": "Demo"},
         "name": "sports",
         "model_digest": DIGEST,
         "environment_digest": surroundings().digest,
@@ -245,22 +248,25 @@ def test_the_summary_gives_back_what_the_statement_was_made_of(repository, corpu
         "door": "inside",
         "release": False,
         "source": "small.jsonl",
+        "sealed_at": facts["sealed_at"],
         "metrics": METRICS,
+        "labels": ["x", "y"],
     }
+    assert json.dumps(facts) == json.dumps(told)
 
 
 def test_drift_is_in_the_statement_for_ever(corpus):
     here = replace(surroundings(), drift=("numpy was changed",), stale=("poetry.lock",))
-    told = provenance.summary(stated("sports", DIGEST, corpus, METRICS, here))["drift"]
+    told = Statement(stated("sports", DIGEST, corpus, METRICS, here)).drift
     assert told == ["numpy was changed", "poetry.lock is not what this environment was built from"]
 
 
 def test_without_passport_and_repository_the_statement_says_unknown(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(code, "ROOT", tmp_path)
     here = drift.current(folder=tmp_path)
-    summary = provenance.summary(stated("sports", DIGEST, corpus, METRICS, here))
-    assert summary["environment_digest"] == summary["code"]["commit"] == "unknown"
-    assert "no passport" in summary["drift"][0]
+    statement = Statement(stated("sports", DIGEST, corpus, METRICS, here))
+    assert statement.environment_digest == statement.code.commit == "unknown"
+    assert "no passport" in statement.drift[0]
 
 
 def at(path, value):
@@ -275,7 +281,7 @@ def at(path, value):
 @pytest.mark.parametrize("door", ["docker", "podman", "devcontainer", "inside"])
 def test_the_door_is_told(door, corpus, monkeypatch):
     monkeypatch.setenv("PRESSBOX_DOOR", door)
-    assert provenance.summary(stated("sports", DIGEST, corpus, METRICS))["door"] == door
+    assert Statement(stated("sports", DIGEST, corpus, METRICS)).door == door
 
 
 def test_a_door_that_there_is_not_is_refused(corpus, monkeypatch):
@@ -289,13 +295,13 @@ def test_statements_of_earlier_versions_are_read_and_are_no_releases(version, co
     here = replace(surroundings(), deep=True)
     statement = stated("sports", DIGEST, corpus, METRICS, here, release=True)
     definition = statement["predicate"]["buildDefinition"]
-    assert provenance.summary(statement)["release"] is True
+    assert Statement(statement).release is True
     del definition["internalParameters"]["door"]
     definition["buildType"] = f"https://pressbox.example/train/{version}"
     if version == "v1":
         definition["externalParameters"] = {"source": "newsroom"}
-    summary = provenance.summary(statement)
-    assert (summary["door"], summary["release"]) == ("unknown", False)
+    earlier = Statement(statement)
+    assert (earlier.door, earlier.release) == ("unknown", False)
 
 
 DEFINED = ("predicate", "buildDefinition")
@@ -322,4 +328,4 @@ def test_an_unknown_field_or_version_is_an_error_not_a_guess(expected, corpus):
     statement = copy.deepcopy(stated("sports", DIGEST, corpus, METRICS))
     UNKNOWN[expected](statement)
     with pytest.raises(ValueError, match=expected.replace("'", ".")):
-        provenance.summary(statement)
+        Statement(statement)

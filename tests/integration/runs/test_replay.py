@@ -57,8 +57,7 @@ def test_what_a_table_does_not_say_of_itself_is_recorded_and_used_again(checkout
     layout = ["--text-column", "body text", "--label-column=-topic", "--delimiter", ";"]
     done = python("train.py", path, "--data", table, *layout, "--encoding=cp1252", cwd=checkout)
     assert done.returncode == 0, done.stderr
-    definition = tarball.verify(path).statement["predicate"]["buildDefinition"]
-    assert definition["externalParameters"].items() >= {
+    assert tarball.verify(path).statement.parameters.items() >= {
         ("text_column", "body text"),
         ("label_column", "-topic"),
         ("delimiter", ";"),

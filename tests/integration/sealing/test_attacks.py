@@ -44,8 +44,9 @@ from support.keys import Ring, demo_ring, demo_signs
 from support.models import tiny
 
 from pressbox.errors import NotTrusted, Reason, UsageError
+from pressbox.payload import STATEMENT
 from pressbox.sealing import container
-from pressbox.sealing.metadata import NAKED, SIGNED, STATEMENT, VERSION
+from pressbox.sealing.metadata import NAKED, SIGNED, VERSION
 from pressbox.sealing.policy import Policy
 from pressbox.sealing.tarball import open_model
 from pressbox.trust.signers import DEMO

@@ -88,8 +88,8 @@ def test_a_file_that_changes_during_its_opening_is_one_of_the_models_or_none(
                 except (NotTrusted, UsageError) as refusal:
                     seen.add(type(refusal))
                 else:
-                    assert digests[verified.facts["name"]] == verified.facts["model_digest"]
-                    seen.add(verified.facts["name"])
+                    assert digests[verified.facts.name] == verified.facts.model_digest
+                    seen.add(verified.facts.name)
                 if count >= OPENINGS and (digests.keys() & seen or count > 100 * OPENINGS):
                     break
     finally:

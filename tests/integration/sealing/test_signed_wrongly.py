@@ -32,9 +32,10 @@ from pressbox.data.tables import DEFAULTS as READING
 from pressbox.errors import NotTrusted, PressboxError, Reason
 from pressbox.learning.evaluation import evaluate
 from pressbox.page import report
+from pressbox.payload import STATEMENT
 from pressbox.runs import comparison, publishing, replay
 from pressbox.sealing import pickles, tarball
-from pressbox.sealing.metadata import NAKED, STATEMENT
+from pressbox.sealing.metadata import NAKED
 from pressbox.trust.signing_key import demo_key
 
 SIGNED = settings(
@@ -51,8 +52,8 @@ def readings(path, model, other):
     """Each way of reading the verified model at the path."""
 
     def shown():
-        output.say_facts(model.facts, False)
-        return output.to_json(model.facts)
+        output.say_facts(model.facts.as_json(), False)
+        return output.to_json(model.facts.as_json())
 
     def shown_as_page():
         publishing.write_page(model, path.with_suffix(".html"))
@@ -279,8 +280,8 @@ def test_whatever_a_program_can_be_given_is_not_refused(name, value, places):
     path, _ = places
     path.write_bytes(genuine())
     path.write_bytes(stated_anew(path, at((*PARAMETERS, name), value)))
-    definition = tarball.verify(path).statement["predicate"]["buildDefinition"]
-    options = replay._options({**definition["externalParameters"], "source": "newsroom"}, {})
+    parameters = tarball.verify(path).statement.parameters
+    options = replay._options({**parameters, "source": "newsroom"}, {})
     assert subprocess.run(["/bin/true", *options]).returncode == 0
 
 
@@ -289,4 +290,4 @@ def test_the_last_moment_that_there_is_can_be_shown(places):
     statement = json.loads(members(genuine())[STATEMENT])
     statement["predicate"]["runDetails"]["metadata"]["finishedOn"] = "9999-12-31T23:59:59Z"
     path.write_bytes(forged({STATEMENT: json.dumps(statement).encode()}))
-    assert report._moment(tarball.verify(path).facts["sealed_at"]) == "31 December 9999, 23:59 UTC"
+    assert report._moment(tarball.verify(path).facts.sealed_at) == "31 December 9999, 23:59 UTC"

@@ -142,7 +142,7 @@ def test_a_signing_subkey_of_a_trusted_key_is_accepted(folder):
     holder = with_subkey(ring, "subkey")
     assert opens(signed_by(ring, holder), folder(holder)).labels == ["x", "y"]
     described = tarball._verified(signed_by(ring, holder), folder(holder), policy.Policy())
-    assert described.facts["signer"]["fingerprint"] == holder.fingerprint
+    assert described.facts.signer.fingerprint == holder.fingerprint
 
 
 def test_a_subkey_that_was_revoked_is_refused(folder):

@@ -5,6 +5,7 @@ import html.parser
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from support import ROOT
 
 from pressbox.learning import evaluation
 from pressbox.page import charts, report
+from pressbox.provenance.statement import Revision, SignedBy
 
 EVIL = """<script>alert(1)</script>"'&{{ 7 * 7 }} $\\frac{$"""
 VOID = {"meta", "link", "br", "rect", "path", "ellipse"}
@@ -73,17 +75,17 @@ def test_it_says_what_the_model_is_how_good_and_who_signed_it(page, facts, detai
     text = " ".join(document.text())
     assert document.text("h1") == ["small"]
     for value in (
-        facts["model_digest"],
-        facts["environment_digest"],
-        facts["data_digest"],
-        facts["code"]["commit"],
-        facts["signer"]["fingerprint"],
+        facts.model_digest,
+        facts.environment_digest,
+        facts.data_digest,
+        facts.code.commit,
+        facts.signer.fingerprint,
     ):
         assert value in document.text("code")
     assert "by Sports Desk <desk@sports.example>." in text
     assert "5 November 2026, 04:03 UTC" in text
     assert "31 January 2027" in text
-    assert f"{100 * facts['metrics']['accuracy']:.1f}\N{NO-BREAK SPACE}%" in text
+    assert f"{100 * facts.metrics['accuracy']:.1f}\N{NO-BREAK SPACE}%" in text
     low, high = details["intervals"]["macro_f1"]
     assert f"95 % interval {low:.3f} to {high:.3f}" in text
     assert "the caddie took the putter" in document.text("blockquote")
@@ -105,13 +107,13 @@ def test_text_of_the_corpus_is_text_on_the_page(page, facts, words, details):
     evil["mistakes"][0] |= {"text": EVIL, "label": EVIL, "predicted": EVIL}
     evil_words = {renamed[label]: terms for label, terms in words.items()}
     evil_words[EVIL] = [(EVIL, 1.0), *evil_words[EVIL]]
-    evil_facts = {
-        **facts,
-        "labels": labels,
-        "source": EVIL,
-        "code": {"commit": EVIL, "dirty": True},
-        "signer": {**facts["signer"], "user_id": EVIL, "fingerprint": EVIL},
-    }
+    evil_facts = replace(
+        facts,
+        labels=labels,
+        source=EVIL,
+        code=Revision(EVIL, dirty=True),
+        signer=replace(facts.signer, user_id=EVIL, fingerprint=EVIL),
+    )
     previous = report.remembered(facts, details, words)
     document = Document(page(evil_facts, evil, evil_words, previous))
     harmless = Document(page(previous=previous))
@@ -131,8 +133,8 @@ def test_characters_that_deceive_a_reader_are_escaped_on_the_page(page, facts, m
     other = copy.copy(model)
     other.parameters = {**model.parameters, "labels": ["cricket", evil, "tennis"]}
     details = evaluation.evaluate(other, [*corpus.test, ("an ace", evil)])[1]
-    signer = {**facts["signer"], "user_id": "Desk \u2066<desk>\ud800"}
-    made = page({**facts, "source": "a\u202eb", "signer": signer}, details=details)
+    signer = replace(facts.signer, user_id="Desk \u2066<desk>\ud800")
+    made = page(replace(facts, source="a\u202eb", signer=signer), details=details)
     assert not {char for char in made if not char.isprintable()} - {"\n", "\t", "\xa0"}
     assert r"golf\u202e\u200b\x1b" in made
     assert r"Desk \u2066&lt;desk&gt;\ud800" in made
@@ -240,17 +242,15 @@ def test_labels_in_any_script_are_drawn_without_a_glyph():
 @pytest.mark.parametrize(
     ("changed", "what"),
     [
-        ({"code": {"commit": "c" * 40, "dirty": True}}, "Trained from changed files."),
-        ({"code": {"commit": "unknown", "dirty": None}}, "Trained from unknown files."),
-        ({"signer": {"demo": True}}, "Signed with the demo key."),
+        ({"code": Revision("c" * 40, dirty=True)}, "Trained from changed files."),
+        ({"code": Revision("unknown", dirty=None)}, "Trained from unknown files."),
+        ({"signer": SignedBy("D402", True, None, "Demo")}, "Signed with the demo key."),
         ({"drift": ["numpy was changed"]}, "Trained in an environment that had drifted."),
     ],
 )
 def test_what_weakens_the_proof_is_said_at_the_top(changed, what, page, facts):
     assert what not in page()
-    weak = {**facts, **changed}
-    weak["signer"] = {**facts["signer"], **changed.get("signer", {})}
-    document = Document(page(weak))
+    document = Document(page(replace(facts, **changed)))
     assert what in document.text("strong")
 
 
