@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pressbox import ROOT
-from pressbox.environment.drift import ISOLATED, UNKNOWN
+from pressbox.environment.drift import UNKNOWN
 from pressbox.environment.passport import digest
 from pressbox.errors import PressboxError
+from pressbox.provenance import git
+from pressbox.provenance.git import NoAnswer
 
 try:
     # In the image it reads all sources of the checkout, and remembers them; see the Dockerfile.
@@ -22,21 +23,6 @@ try:
 except ImportError:
     READ: dict[str, bytes] = {}
 
-GIT = "/usr/bin/git"
-# Nothing that the repository's own configuration names is run: the checkout may be anybody's.
-HARDENED = (
-    "--no-optional-locks",
-    *("-c", "safe.directory=*"),
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "core.hooksPath=/dev/null"),
-)
-GIT_VARIABLES = {
-    **ISOLATED,
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_NO_LAZY_FETCH": "1",
-    "HOME": "/nonexistent",
-}
 FILTER = re.compile(r"filter\.(.*)\.(?:clean|smudge|process|required)")
 HIDDEN = re.compile(r"(^|/)\.")
 CODE = (*all_suffixes(), ".pth")
@@ -69,7 +55,7 @@ def current() -> Code:
     files = _digests(sources)
     try:
         return Code(files, script, **_committed(sources))
-    except _Unknown as unknown:
+    except NoAnswer as unknown:
         return Code(files, script, why=str(unknown))
 
 
@@ -108,22 +94,18 @@ def _named(path: str) -> str:
     return os.path.relpath(path, ROOT) if path.startswith(f"{ROOT}/") else path
 
 
-class _Unknown(Exception):
-    """Why nobody knows which commit this is."""
-
-
 def _committed(sources: dict[str, bytes]) -> dict:
     configured = _configuration()
     top, commit = _git("rev-parse", "--show-toplevel", "HEAD").splitlines()
     # A tree that was unpacked somewhere below another repository is not that one's commit.
     if not ROOT.samefile(top):
-        raise _Unknown(f"the repository is that of {top}, not of {ROOT}")
+        raise NoAnswer(f"the repository is that of {top}, not of {ROOT}")
     off = {}
     for name in {found[1] for key in configured if (found := FILTER.fullmatch(key))}:
         off |= {f"filter.{name}.{program}": "" for program in ("clean", "smudge", "process")}
         off[f"filter.{name}.required"] = "false"
     every = ["--porcelain", "-z", "--untracked-files=all", "--ignored", "--ignore-submodules=dirty"]
-    status = _git("status", *every, settings=off).split("\0")
+    status = _git("status", *every, variables=git.configured(off)).split("\0")
     return {
         "commit": commit,
         "dirty": any(map(_is_dirt, status)) or not _same(sources, commit),
@@ -155,21 +137,8 @@ def _configuration() -> dict[str, str]:
     return {entry[0]: entry[-1] for entry in entries}
 
 
-def _git(*arguments: str, settings: dict[str, str] | None = None) -> str:
-    command = [GIT, "-C", ROOT, *HARDENED, *arguments]
-    # Not with -c, for which a name that holds an equals sign ends there.
-    settings = settings or {}
-    variables = {**GIT_VARIABLES, "GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (name, value) in enumerate(settings.items()):
-        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    try:
-        done = subprocess.run(command, capture_output=True, env=variables)
-    except OSError as error:
-        raise _Unknown(f"there is no {GIT} ({error.strerror})") from error
-    if done.returncode:
-        lines = os.fsdecode(done.stderr).strip().splitlines() or ["it does not say why"]
-        raise _Unknown(f"git: {lines[0].removeprefix('fatal: ')}")
-    return os.fsdecode(done.stdout)
+def _git(*arguments: str, **options) -> str:
+    return os.fsdecode(git.ask(ROOT, *arguments, **options))
 
 
 def _without_secrets(url: str) -> str | None:

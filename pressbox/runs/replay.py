@@ -24,7 +24,7 @@ from pressbox.data.tables import DEFAULTS as READING
 from pressbox.environment import drift
 from pressbox.environment.passport import STEERING, file_digest
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
-from pressbox.provenance import statement
+from pressbox.provenance import git, statement
 from pressbox.provenance.code import code_files
 from pressbox.runs import confinement
 from pressbox.runs.comparison import compare
@@ -36,17 +36,6 @@ from pressbox.trust import gnupg, signers
 # What a copy of this tree needs besides its code, to train.
 NEEDED = ("corpus", "gnupg", "pressbox")
 FILES = {b"100644", b"100755"}  # what git calls the modes of a file
-GIT = ("/usr/bin/git", "-C", str(ROOT), "-c", "safe.directory=*", "-c", "protocol.allow=never")
-# No variable and no configuration but the repository's own, which runs nothing for what is asked.
-GIT_ENVIRONMENT = {
-    "GIT_CEILING_DIRECTORIES": str(ROOT.parent),
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "LC_ALL": "C",
-    "PATH": "/usr/bin:/bin",
-}
 # What the replayed code may read, besides its own tree and the data: what is installed.
 READABLE = ("/bin", "/dev/urandom", "/etc", "/lib", "/lib64", "/opt", "/proc", "/sys", "/usr")
 READABLE += ("/var/lib/dpkg", sys.prefix, sys.base_prefix)
@@ -159,13 +148,14 @@ def _copy_checkout(code: dict[str, str], tree: Path) -> None:
 
 def _git(*arguments: str, stdin: bytes = b"") -> bytes | None:
     """What git answers; None if it does not."""
+    # Of a repository above this checkout, nothing is taken.
+    variables = {**git.VARIABLES, "GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
     try:
-        done = subprocess.run(
-            [*GIT, *arguments], input=stdin, capture_output=True, env=GIT_ENVIRONMENT
-        )
-    except OSError as error:
-        raise PressboxError(f"{GIT[0]} cannot be run ({error.strerror})", "install git") from error
-    return done.stdout if done.returncode == 0 else None
+        return git.ask(ROOT, *arguments, stdin=stdin, variables=variables)
+    except git.Missing as error:
+        raise PressboxError(str(error), "install git") from error
+    except git.NoAnswer:
+        return None
 
 
 def _require_reviewed(commit: str) -> None:

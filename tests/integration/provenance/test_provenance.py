@@ -145,7 +145,7 @@ def test_a_worktree_whose_repository_is_out_of_sight_says_so(repository, monkeyp
 
 
 def test_without_git_the_commit_is_unknown(repository, monkeypatch):
-    monkeypatch.setattr(code, "GIT", "/nowhere/git")
+    monkeypatch.setattr("pressbox.provenance.git.GIT", "/nowhere/git")
     assert_unknown("there is no /nowhere/git")
 
 
