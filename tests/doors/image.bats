@@ -36,8 +36,8 @@ inspect() {
 	[[ $(last_line) == cricket* ]]
 }
 
-@test "the image is at most 1,100 MB" {
-	[ "$(inspect '{{.Size}}')" -le 1100000000 ]
+@test "the image is at most 1,250 MB" {
+	[ "$(inspect '{{.Size}}')" -le 1250000000 ]
 }
 
 @test "the image runs as vscode" {
