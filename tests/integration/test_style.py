@@ -1,6 +1,7 @@
 """The style that tools can check, by the tools of the image."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -32,6 +33,7 @@ SOURCED = sorted(
             *ROOT.glob("tests/doors/*.bash"),
         ],
         ["shfmt", "-d", *PROGRAMS, *SOURCED],
+        ["zizmor", "--offline", ".github"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )
@@ -55,7 +57,24 @@ def test_pre_commit_finds_nothing(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Passed") == 4
+    assert done.stdout.count("Passed") == 5
+
+
+@pytest.mark.parametrize(
+    ("safe", "unsafe"),
+    [
+        (r"@[0-9a-f]{40} # v\S+", "@v5"),
+        (r"\n +with:\n +persist-credentials: false", ""),
+        (r"permissions:\n +contents: read", "permissions: write-all"),
+    ],
+)
+def test_zizmor_finds_an_unsafe_workflow(safe, unsafe, tmp_path):
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    changed, count = re.subn(safe, unsafe, workflow)
+    assert count == 1
+    (tmp_path / "test.yml").write_text(changed)
+    done = subprocess.run(["zizmor", "--offline", tmp_path / "test.yml"], capture_output=True)
+    assert done.returncode > 10  # 1 and 2: it could not look
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
