@@ -54,6 +54,8 @@ def encoding_of(head: bytes, given: str = "") -> str:
 
 
 def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
     return error.object[error.start : error.end].decode("latin-1"), error.end
 
 

@@ -85,8 +85,10 @@ def rows(part: str) -> Iterator[tuple[str, str, str]]:
     with tarfile.open(fileobj=io.BytesIO(content)) as members:
         for member in members:
             names = member.name.split("/")
-            if member.isfile() and names[:-2] == [folder] and names[-2] in CATEGORIES:
-                yield member.name, members.extractfile(member).read().decode("latin-1"), names[-2]
+            if names[:-2] != [folder] or names[-2] not in CATEGORIES or not member.isfile():
+                continue
+            if text := members.extractfile(member):
+                yield member.name, text.read().decode("latin-1"), names[-2]
 
 
 def _content(path: Path) -> bytes:

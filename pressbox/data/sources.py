@@ -188,8 +188,9 @@ def _divided(
     named = {}
     for entry in entries:
         found = DIVISION.match(entry.name)
-        is_part = found and (not whole or found[0] == entry.name)
-        named[entry] = found[0].lower() if is_part else ""
+        if found and whole and found[0] != entry.name:
+            found = None
+        named[entry] = found[0].lower() if found else ""
     if not any(named.values()):
         return None
     train = [entry for entry, name in named.items() if name in TRAIN]

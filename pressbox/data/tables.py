@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from pressbox.data.decoding import LONGEST_LINE, damaged, encoding_of, kind_of, readable
 from pressbox.errors import PressboxError, UsageError
@@ -74,13 +74,13 @@ class Layout:
 DEFAULTS = {field.name: field.default for field in fields(Layout)}
 
 
-def _unzstd(file: BinaryIO) -> BinaryIO:
+def _unzstd(file: BinaryIO):
     import pyarrow
 
     return pyarrow.CompressedInputStream(file, "zstd")
 
 
-COMPRESSIONS: dict[str, Callable[[BinaryIO], BinaryIO]] = {".gz": gzip.open, ".zst": _unzstd}
+COMPRESSIONS: dict[str, Callable[[BinaryIO], Any]] = {".gz": gzip.open, ".zst": _unzstd}
 EXPECTED = {
     ".gz": "compressed with gzip",
     ".zst": "compressed with zstd",
@@ -228,8 +228,8 @@ def _array(decoded: TextIO, path: Path) -> Iterator[object]:
     decoder = json.JSONDecoder(object_pairs_hook=_object)
     text, at, number = "", 0, 0
     while True:
-        at = BLANKS.match(text, at).end()
-        value = BLANKS.match(text, at + 1).end()
+        at = _after_blanks(text, at)
+        value = _after_blanks(text, at + 1)
         if text.startswith("]", at if number else value):
             break
         try:
@@ -252,6 +252,11 @@ def _array(decoded: TextIO, path: Path) -> Iterator[object]:
         )
 
 
+def _after_blanks(text: str, at: int) -> int:
+    found = BLANKS.match(text, at)
+    return found.end() if found else at
+
+
 def _object(pairs: list[tuple[str, object]]) -> dict:
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -260,7 +265,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict:
     return found
 
 
-def _members(entry: object, wanted: list[str], place: str) -> list:
+def _members(entry: Any, wanted: list[str], place: str) -> list:
     try:
         return [entry[name] for name in wanted]
     except KeyError:
@@ -277,7 +282,7 @@ def _members(entry: object, wanted: list[str], place: str) -> list:
 UNSUPPORTED = re.compile("encrypt|decrypt|support")
 
 
-def _parquet(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout) -> Cells:
+def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) -> Cells:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
