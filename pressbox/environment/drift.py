@@ -125,6 +125,8 @@ def changes(earlier: Environment, paths: Iterable[str]) -> Iterator[str]:
 
     A second look at all of them would take as long as the first; only what was executed matters.
     """
+    if earlier.passport is None:
+        return
     for difference in _surroundings(earlier.passport):
         if difference not in earlier.drift:
             yield difference

@@ -12,7 +12,7 @@ from pathlib import Path
 from pressbox import ROOT
 from pressbox.atomic import beside
 from pressbox.environment import passport
-from pressbox.environment.drift import UNKNOWN, Environment, differences, shortened
+from pressbox.environment.drift import Environment, differences, shortened
 from pressbox.errors import Drifted, PressboxError
 
 LOCK = ROOT / ".devcontainer" / "environment.lock"
@@ -85,7 +85,7 @@ def since_latest(issued: dict, lock: Lock) -> list[str]:
 
 def demand(environment: Environment, path: Path = LOCK) -> None:
     """Raise Drifted unless the environment is an accepted one, as it was built."""
-    if environment.differences:
+    if environment.passport is None or environment.differences:
         raise Drifted(
             f"a release is not trained in an environment that has drifted:"
             f" {shortened(environment.differences)}",
@@ -105,7 +105,7 @@ def accept(environment: Environment, today: date, path: Path = LOCK) -> Sequence
 
     Nothing is returned or written if it is that one. Raises Drifted for one that has drifted.
     """
-    if environment.digest == UNKNOWN or environment.differences:
+    if environment.passport is None or environment.differences:
         raise Drifted(
             f"what has drifted cannot be accepted: {shortened(environment.differences)}",
             "rebuild the container, or run scripts/doctor.sh --accept on the host",

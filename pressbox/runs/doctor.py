@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pressbox.environment import drift, lock
-from pressbox.environment.drift import UNKNOWN, Environment
+from pressbox.environment.drift import Environment
 from pressbox.errors import Drifted, PressboxError
 from pressbox.provenance import code
 from pressbox.trust import signers
@@ -45,22 +45,22 @@ def _environment(here: Environment, deep: bool) -> Iterator[Finding]:
         yield Finding("drift", "none" if deep else "none (--deep reads each file)")
     for path in here.stale:
         yield Finding("stale", f"built before {path} was changed", REBUILD, Drifted.exit_status)
-    if here.digest != UNKNOWN:
-        yield from _accepted(here)
+    if here.passport is not None:
+        yield from _accepted(here.digest, here.passport)
 
 
-def _accepted(here: Environment) -> Iterator[Finding]:
+def _accepted(digest: str, passport: dict) -> Iterator[Finding]:
     try:
         listed = lock.read()
     except PressboxError as error:
         yield Finding("accepted", error.what, error.remedy, error.exit_status)
         return
-    if here.digest in lock.digests(listed):
+    if digest in lock.digests(listed):
         yield Finding("accepted", "yes")
         return
     # Only a release demands it, so it is no fault.
     yield Finding("accepted", "no; a release needs it: scripts/doctor.sh --accept")
-    for change in lock.since_latest(here.passport, listed):
+    for change in lock.since_latest(passport, listed):
         yield Finding("", change)
 
 
