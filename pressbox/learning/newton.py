@@ -242,8 +242,11 @@ class _Problem:
         weighted = self._weights * self._probabilities
         starts = range(0, len(weighted), TEXTS_AT_ONCE)
         joined = sum(
-            np.einsum("ni,nj->ij", weighted[some], self._probabilities[some])
-            for some in (slice(start, start + TEXTS_AT_ONCE) for start in starts)
+            (
+                np.einsum("ni,nj->ij", weighted[some], self._probabilities[some])
+                for some in (slice(start, start + TEXTS_AT_ONCE) for start in starts)
+            ),
+            np.zeros((self._columns, self._columns)),
         )
         return self._columns * joined[~np.eye(self._columns, dtype=bool)].min()
 

@@ -49,7 +49,7 @@ def _undisturbed(draw):
     @wraps(draw)
     def drawn(*arguments):
         matplotlib = prepare()
-        settings = {**matplotlib.rcParamsDefault, "svg.fonttype": "none", "svg.hashsalt": "-"}
+        settings: dict = {**matplotlib.rcParamsDefault, "svg.fonttype": "none", "svg.hashsalt": "-"}
         # It would not be put back afterwards, and none is needed to draw SVG.
         del settings["backend"]
         with matplotlib.rc_context(settings):
@@ -88,7 +88,7 @@ def confusion(counts: list[list[int]], labels: list[str]) -> Picture | None:
     for number in range(size):
         canvas.label(axes, (-gap, number + 0.5), number, ha="right", va="center")
         canvas.label(axes, (number + 0.6, -gap), number, ha="left", va="baseline", rotation=45)
-    corner = {"ink": "quiet", "ha": "right", "va": "baseline"}
+    corner: dict = {"ink": "quiet", "ha": "right", "va": "baseline"}
     canvas.text(axes, (-gap, -gap - 18 / cell), "the model said →", **corner)
     canvas.text(axes, (-gap, -gap), "it is about ↓", **corner)
     right = sum(row[number] for number, row in enumerate(counts))
