@@ -180,7 +180,9 @@ def executed() -> set[str]:
     for module in list(sys.modules.values()):
         known = getattr(module, "__dict__", {})
         spec = known.get("__spec__")
-        paths |= {known.get("__file__"), getattr(spec, "has_location", None) and spec.origin}
+        paths.add(known.get("__file__"))
+        if getattr(spec, "has_location", None):
+            paths.add(getattr(spec, "origin", None))
         # The checkout's own loader looks for no compiled file.
         if type(getattr(spec, "loader", None)).__module__ != "pressbox_checkout":
             paths.add(getattr(spec, "cached", None))

@@ -163,7 +163,7 @@ def _dependencies(corpus: Corpus, code: Code, here: Environment) -> list[dict]:
             "passport": here.passport,
         },
     }
-    special_k = {"name": "special_k", "uri": f"pkg:pypi/special-k@{version('special-k')}"}
+    special_k: dict = {"name": "special_k", "uri": f"pkg:pypi/special-k@{version('special-k')}"}
     found = [repository, data, image, special_k]
     if here.passport:
         image["digest"] = _digest(here.digest)
@@ -386,7 +386,7 @@ def _match(value, shape, path: str) -> None:
     if isinstance(shape, list):
         for entry in value:
             _match(entry, shape[0], path)
-    elif isinstance(shape, dict):
+    elif isinstance(shape, dict) and isinstance(value, dict):
         for name in value:
             if name not in shape:
                 raise ValueError(f"field {path + name!r} is not known to this release")
