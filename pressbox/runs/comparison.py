@@ -40,12 +40,12 @@ def compare(before: Verified, after: Verified) -> dict[str, list[str]]:
 def _environment(before: Verified, after: Verified) -> list[str]:
     found = []
     digests = {model.facts.environment_digest for model in (before, after)}
-    said = [model.statement.annotations("environment") for model in (before, after)]
-    passports = [environment.get("passport") for environment in said]
-    if UNKNOWN in digests or (len(digests) > 1 and not all(passports)):
+    said = (model.statement.annotations("environment") for model in (before, after))
+    ours, theirs = (environment.get("passport") for environment in said)
+    if UNKNOWN not in digests and len(digests) > 1 and ours and theirs:
+        found += drift.differences(ours, theirs)
+    elif UNKNOWN in digests or len(digests) > 1:
         found.append("not every model says what its environment was made of")
-    elif len(digests) > 1:
-        found += drift.differences(*passports)
     for which, model in (("the first", before), ("the second", after)):
         found += (f"drifted in {which}: {drift}" for drift in model.facts.drift or ())
     return found
@@ -75,14 +75,14 @@ def _rows(encoded: str) -> list[bytes]:
 
 
 def _code(before: Verified, after: Verified) -> list[str]:
-    files = [model.statement.annotations("code").get("files") for model in (before, after)]
-    if not all(files):
+    ours, theirs = (model.statement.annotations("code").get("files") for model in (before, after))
+    if not ours or not theirs:
         return _values("", asdict(before.facts.code), asdict(after.facts.code))
-    names = sorted(files[0].keys() | files[1].keys())
-    found = [f"{name} is gone" for name in names if name not in files[1]]
-    found += (f"{name} is new" for name in names if name not in files[0])
-    both = (name for name in names if name in files[0] and name in files[1])
-    found += (f"{name} was changed" for name in both if files[0][name] != files[1][name])
+    names = sorted(ours.keys() | theirs.keys())
+    found = [f"{name} is gone" for name in names if name not in theirs]
+    found += (f"{name} is new" for name in names if name not in ours)
+    both = (name for name in names if name in ours and name in theirs)
+    found += (f"{name} was changed" for name in both if ours[name] != theirs[name])
     if found:
         found += _values("", asdict(before.facts.code), asdict(after.facts.code))
     return found
