@@ -88,7 +88,7 @@ def read_open(file) -> bytearray:
     return content
 
 
-def inflated(content: bytes) -> Iterator[bytes]:
+def inflated(content: bytes | bytearray) -> Iterator[bytes]:
     """The chunks of the one gzip member that ``content`` has to be, its CRC checked at the end."""
     limit = min(MAX_INFLATED, SMALL_INFLATED + MAX_INFLATION * len(content))
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -127,9 +127,7 @@ class _Stream:
         parts = []
         while size > 0:
             if not self._buffer:
-                self._buffer = next(self._chunks, None)
-                if self._buffer is None:
-                    raise NotTrusted(Reason.ARCHIVE, "it ends in the middle")
+                self._buffer = self._next()
             part, self._buffer = self._buffer[:size], self._buffer[size:]
             size -= len(part)
             self.offset += len(part)
@@ -140,21 +138,25 @@ class _Stream:
         while size > len(self._buffer):
             size -= len(self._buffer)
             self.offset += len(self._buffer)
-            self._buffer = next(self._chunks, None)
-            if self._buffer is None:
-                raise NotTrusted(Reason.ARCHIVE, "it ends in the middle")
+            self._buffer = self._next()
         self.read(size)
 
     def at_end(self) -> bool:
         while not self._buffer:
-            self._buffer = next(self._chunks, None)
-            if self._buffer is None:
-                self._buffer = b""
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 return True
+            self._buffer = chunk
         return False
 
+    def _next(self) -> bytes:
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            raise NotTrusted(Reason.ARCHIVE, "it ends in the middle")
+        return chunk
 
-def survey(content: bytes) -> Survey:
+
+def survey(content: bytes | bytearray) -> Survey:
     """Walk the tar in the gzip ``content`` without keeping it; NotTrusted unless it is exact."""
     stream = _Stream(inflated(content))
     folder = _folder(stream.read(BLOCK))
@@ -215,7 +217,7 @@ def _header(name: bytes, size: int, kind: bytes) -> bytes:
     return info.tobuf(tarfile.USTAR_FORMAT)
 
 
-def contents(content: bytes, layout: Survey) -> memoryview:
+def contents(content: bytes | bytearray, layout: Survey) -> memoryview:
     """The tar itself, inflated a second time, now that its size is known to be meant."""
     tar = bytearray(layout.size)
     offset = 0

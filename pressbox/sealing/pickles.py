@@ -73,13 +73,13 @@ def _made_by_pickle(content: bytes):
     Of the opcodes, those that pickling such an object takes; no REDUCE: nothing is called. Raises
     what a stack machine raises for anything else.
     """
-    stack, memo, named = [], [], set()
+    stack, memo, named = [], {}, set()
     for opcode, argument, position in pickletools.genops(content):
         match opcode.name:
             case "PROTO" | "FRAME":
                 pass
             case "MEMOIZE":
-                memo.append(stack[-1])
+                memo[len(memo)] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
             case "SHORT_BINUNICODE":

@@ -88,7 +88,7 @@ def describe(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING) -> dic
     return verify(path, trusted, policy).facts.as_json()
 
 
-def _verified(content: bytes, trusted: Path, policy: Policy) -> Verified:
+def _verified(content: bytes | bytearray, trusted: Path, policy: Policy) -> Verified:
     layout = container.survey(content)
     line = signed_line(layout.signed)
     signers = trusted_signers(trusted)
