@@ -23,7 +23,8 @@ _HOME = {
     "open_model": "sealing.tarball",
     "seal": "sealing.tarball",
 }
-__all__ = sorted(_HOME)
+# From the table above; type checkers would want each name written again.
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name):

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -208,7 +208,8 @@ class SportClassifier(Classifier):
 
     def predict_proba(self, texts) -> np.ndarray:
         """The probability of each label, in the order of ``labels``: (n_texts, n_classes)."""
-        matrix = self._vectorizer.transform(texts)
+        # special_k has no types, so type checkers take the cached property for its descriptor.
+        matrix = cast(Any, self._vectorizer).transform(texts)
         # SciPy would copy all coefficients for the product; of these terms it needs few.
         used = np.unique(matrix.indices)
         scores = matrix[:, used] @ self.coefficients[:, used].T + self.intercepts
@@ -238,7 +239,7 @@ class SportClassifier(Classifier):
 
     def _try_out(self):
         """Raise ModelValidationError if the probes would take more than bearable time or room."""
-        vectorizer = self._vectorizer
+        vectorizer = cast(Any, self._vectorizer)
         texts = [vectorizer.build_preprocessor()(probe["text"]) for probe in self.probes]
         if sum(map(len, texts)) * vectorizer.ngram_range[1] ** 2 > MAX_PROBE_CHARACTERS:
             raise ModelValidationError("the model's probes are too long")

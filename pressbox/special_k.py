@@ -25,7 +25,9 @@ def _freeze() -> Iterator[str]:
 def _imported():
     gpgme()
     before = sys.modules.get(PIP)
-    sys.modules[PIP] = types.SimpleNamespace(freeze=types.SimpleNamespace(freeze=_freeze))
+    stand_in = types.ModuleType(PIP)
+    vars(stand_in)["freeze"] = types.SimpleNamespace(freeze=_freeze)
+    sys.modules[PIP] = stand_in
     try:
         import special_k
     finally:
