@@ -3,8 +3,9 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 from pressbox.cli import options, output
 from pressbox.console import note
@@ -83,8 +84,11 @@ def predict(arguments: Namespace) -> None:
     model = tarball.open_model(arguments.model, arguments.trusted, options.policy(arguments))
     encoding = tables.Layout(encoding=arguments.encoding).encoding
     for texts in [arguments.texts] if arguments.texts else _lines(arguments.file, encoding):
-        answers = zip(*model.decide(texts), strict=True)
-        print("\n".join(_answer(*answer, arguments.json) for answer in answers), flush=True)
+        answers = (
+            _answer(label, probability, sure, arguments.json)
+            for label, probability, sure in zip(*model.decide(texts), strict=True)
+        )
+        print("\n".join(answers), flush=True)
 
 
 def _answer(label: str, probability: float, sure: bool, as_json: bool) -> str:
@@ -99,7 +103,8 @@ def _lines(path: Path | None, encoding: str) -> Iterator[list[str]]:
     if path is None and sys.stdin is None:
         raise UsageError("standard input is closed", "give texts, --file, or lines")
     try:
-        with path.open("rb") if path else sys.stdin.buffer as stream:
+        # Standard input is what Python has made of it, a buffered stream.
+        with path.open("rb") if path else cast(BufferedReader, sys.stdin.buffer) as stream:
             if stream.isatty():
                 note("one text a line; Ctrl-D ends")
             yield from _decoded(stream, encoding)
@@ -107,7 +112,7 @@ def _lines(path: Path | None, encoding: str) -> Iterator[list[str]]:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "name a file") from error
 
 
-def _decoded(stream: BinaryIO, encoding: str) -> Iterator[list[str]]:
+def _decoded(stream: BufferedReader, encoding: str) -> Iterator[list[str]]:
     """The lines that have arrived, decoded as a training decodes a folder of texts."""
     decoder, rest, number = decoding.decoder(stream, encoding), "", 0
     while chunk := stream.read1(CHUNK_BYTES):
