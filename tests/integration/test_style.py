@@ -57,7 +57,17 @@ def test_pre_commit_finds_nothing(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Passed") == 5
+    assert done.stdout.count("Passed") == 6
+
+
+def test_pyright_finds_a_wrong_type(tmp_path):
+    shutil.copy(ROOT / "pyrightconfig.json", tmp_path)
+    (tmp_path / "pressbox").mkdir()
+    (tmp_path / "train.py").write_text("from pressbox import wrong\n")
+    for content, status in (('text: str = ""\n', 0), ("text: str = None\n", 1)):
+        (tmp_path / "pressbox" / "wrong.py").write_text(content)
+        done = subprocess.run(["pyright"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == status, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
