@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pressbox.console import Parser, note, reporting
 from pressbox.data import corpus, sources
 from pressbox.learning import features
-from pressbox.learning.calibration import out_of_fold, temperature, threshold
+from pressbox.learning.calibration import best_temperature, least_threshold, out_of_fold
 
 # What a word is.
 NO_DIGITS = r"(?u)\b[^\W\d_]{2,}\b"
@@ -164,7 +164,7 @@ class Trial:
         for number, found in enumerate(self.found):
             first = number - number % 5
             others = [other for other in range(first, first + 5) if other != number]
-            degree = temperature(
+            degree = best_temperature(
                 np.concatenate([self.found[other] for other in others]),
                 np.concatenate([self.truth[other] for other in others]),
             )
@@ -229,7 +229,7 @@ def calibrate(source, splits):
         vectorizer, estimator = map(clone, CANDIDATES[CHOSEN])
         counts = features.counted(vectorizer, source.texts[seen])
         inner = out_of_fold(counts, source.labels[seen], vectorizer, estimator)
-        degree = temperature(*inner)
+        degree = best_temperature(*inner)
         degrees.append(degree)
         ways["raw"].append(found)
         ways["temperature"].append(found / degree)
@@ -237,7 +237,7 @@ def calibrate(source, splits):
         chances = softmax(found / degree, axis=1)
         right, sure = chances.argmax(axis=1) == truth, chances.max(axis=1)
         for target, figures in kept.items():
-            least = threshold(log_softmax(inner[0] / degree, axis=1), inner[1], target)
+            least = least_threshold(log_softmax(inner[0] / degree, axis=1), inner[1], target)
             figures.append((least, len(truth), (sure >= least).sum(), right[sure >= least].sum()))
     truth = np.concatenate(trial.truth)
     table("probabilities", "accuracy", "mean confidence", "log loss", "ECE")
