@@ -49,7 +49,8 @@ pytest_inside() {
 	choose_door "$(inside_container || printf docker)"
 	# Root would be let in everywhere: it tests as the image's own user.
 	[ "$(id -u)" != 0 ] || RUN_AS=1000:1000
-	enter "$PYTHON" -m pytest "$@"
+	# On all processors, as far as PRESSBOX_MEMORY goes: each takes about a GiB.
+	enter "$PYTHON" -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal "$@"
 }
 
 # The fuzzer is no part of the environment: it is installed, by hash, beside it for this one run.
@@ -85,7 +86,7 @@ browser) browser_tests ;;
 doors) bats_outside "$ROOT/tests/doors" ;;
 sameness)
 	failed=0
-	(pytest_inside tests/integration/test_sameness.py -s) || failed=1
+	(pytest_inside tests/integration/test_sameness.py -s --numprocesses 0) || failed=1
 	(bats_outside "$ROOT/tests/doors/sameness.bats") || failed=1
 	exit "$failed"
 	;;
