@@ -178,7 +178,7 @@ class Training:
         return data
 
 
-def run(train: Callable[[Training], None], description: str) -> None:
+def run(train: Callable[[Training], None], description: str | None) -> None:
     """Do the training that the command line asks for, and print where the model lies."""
     arguments = training_parser(description).parse_args()
     signing_key.leave_environment(hand_over=True)
@@ -189,7 +189,7 @@ def run(train: Callable[[Training], None], description: str) -> None:
             print(arguments.model_path)
 
 
-def training_parser(description: str) -> Parser:
+def training_parser(description: str | None) -> Parser:
     """The command line of train.py."""
     parser = Parser(description=description)
     parser.add_argument("model_path", type=Path, help="where to put it, e.g. models/sports.tar.gz")

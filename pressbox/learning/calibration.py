@@ -73,17 +73,17 @@ def out_of_fold(
     size of one fold of a large corpus. Raises ValueError if a fold has too few terms or labels.
     """
     some = slice(None, None, -(-len(labels) // MAX_TEXTS))
-    counts, labels = counts[some], np.array(labels[some])
-    names, y_true = np.unique(labels, return_inverse=True)
-    folds = max(FOLDS, len(labels) // MAX_FOLD_TEXTS)
+    counts = counts[some]
+    names, y_true = np.unique(labels[some], return_inverse=True)
+    folds = max(FOLDS, len(y_true) // MAX_FOLD_TEXTS)
     # Dealt like cards, label by label: each fold gets its share of each.
-    fold = np.empty(len(labels), dtype=int)
-    fold[np.argsort(y_true, kind="stable")] = np.arange(len(labels)) % folds
+    fold = np.empty(len(y_true), dtype=int)
+    fold[np.argsort(y_true, kind="stable")] = np.arange(len(y_true)) % folds
     scores, columns = [], []
     for number in range(FOLDS if folds == FOLDS else 1):
         seen, unseen = fold != number, fold == number
         known, unknown = features.weighted_apart(vectorizer, counts[seen], counts[unseen])
-        model = _fitted(estimator, known, labels[seen])
+        model = _fitted(estimator, known, names[y_true[seen]])
         if len(model.classes_) < len(names):
             raise ValueError("a label is in one fold alone")
         found = model.decision_function(unknown)

@@ -88,7 +88,7 @@ def _weighting(vectorizer: TfidfVectorizer) -> TfidfTransformer:
 def _bounds(vectorizer: TfidfVectorizer, count: int) -> tuple[float, float]:
     """In how many of so many texts a term has to be, and may be."""
     least, most = (
-        share if isinstance(share, Integral) else share * count
+        int(share) if isinstance(share, Integral) else share * count
         for share in (vectorizer.min_df, vectorizer.max_df)
     )
     if most < least:

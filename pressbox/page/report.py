@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Model(Protocol):
     @property
     def members(self) -> Mapping[str, memoryview]: ...
 
-    def json(self, name: str): ...
+    def json(self, name: str) -> Any: ...
 
     def array(self, name: str) -> np.ndarray: ...
 
