@@ -1,4 +1,4 @@
-"""Compare models by cross-validation; print the tables of docs/model.md as Markdown.
+"""Compare models by cross-validation; print the tables of docs/model-tables.md.
 
 Runs inside the image: choose_model.py [--data SOURCE] [--repeats N]. It sees the training part of
 the source and nothing else; what load_corpus holds out stays held out.
@@ -61,7 +61,7 @@ CHOSEN = "**words and pairs, stop words, C=30**"
 # one by what its name says.
 CANDIDATES = {
     CHOSEN: (words(), regression()),
-    "stop words kept (as before)": (words(stop_words=None), regression()),
+    "stop words kept": (words(stop_words=None), regression()),
     "C=1": (words(), regression(1)),
     "C=3": (words(), regression(3)),
     "C=10": (words(), regression(10)),
@@ -88,7 +88,7 @@ CANDIDATES = {
 }
 # What it cannot, to know what that costs.
 RIVALS = {
-    "the challenge's defaults": (TfidfVectorizer(), LogisticRegression(max_iter=1000)),
+    "scikit-learn's defaults": (TfidfVectorizer(), LogisticRegression(max_iter=1000)),
     "ComplementNB": (words(), ComplementNB()),
     "LinearSVC": (words(), LinearSVC()),
     "RidgeClassifier": (words(), RidgeClassifier()),
