@@ -1,4 +1,4 @@
-"""Files that are replaced in one step: there is the earlier one or the new one, never a part."""
+"""Files that are replaced in one step: a reader finds the earlier one or the new one, in full."""
 
 import io
 import os
@@ -10,10 +10,11 @@ from pathlib import Path
 
 @contextmanager
 def beside(path: Path) -> Iterator[io.BufferedRandom]:
-    """Yield a new file that takes the place of ``path`` if the block ends well, and else is gone.
+    """Yield a new binary file, which replaces ``path`` if the block succeeds and else disappears.
 
     It has no name until then, so that not even ``kill -9`` leaves it behind. Where the file system
-    cannot do that (some network and desktop mounts), it has a hidden name of its own.
+    cannot do that (some network and desktop mounts), it has a hidden name of its own. Raises
+    OSError if the file cannot be written; ``path`` then is as it was.
     """
     folder = os.open(path.parent, os.O_RDONLY)
     hidden = f".{path.name}.{secrets.token_hex(4)}"

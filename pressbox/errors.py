@@ -9,18 +9,18 @@ import contextlib
 import unicodedata
 from enum import StrEnum
 
-# Characters that move, hide or turn round what a reader sees: controls, invisible formats (those of
-# bidirectional text among them), halves of surrogate pairs, and ends of lines and paragraphs.
+# Categories of characters that move, hide or reverse what a reader sees: controls, invisible
+# formats (bidirectional ones too), halves of surrogate pairs, ends of lines and of paragraphs.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 SPACE = "\n\t"
-# Characters of what is told of a model that is not trusted: it may have had a hand in them.
-LONGEST = 500
+# A refusal may quote the model that is refused, which then decides how long the line is.
+MAX_REFUSAL_CHARACTERS = 500
 
 
 def visible(text: str, but: str = "") -> str:
-    """The text, each character of UNSEEN as Python would escape it; those in ``but`` stay.
+    """The text, with each character of UNSEEN escaped as Python would do it.
 
-    On a page, ends of lines and tabs are but space: SPACE.
+    but: characters that stay as they are, such as SPACE on a page.
     """
     if text.isprintable():
         return text
@@ -33,7 +33,10 @@ def visible(text: str, but: str = "") -> str:
 
 
 class PressboxError(Exception):
-    """The work failed. what: happened; remedy: what to do. ``str`` of it is both, in one line."""
+    """The work failed.
+
+    what: what happened. remedy: what to do about it. ``str`` gives both, in one line.
+    """
 
     exit_status = 1
 
@@ -43,38 +46,41 @@ class PressboxError(Exception):
 
 
 class UsageError(PressboxError):
-    """The command line asks for something that cannot be."""
+    """The command line asks for something that is not possible."""
 
     exit_status = 2
 
 
 class Drifted(PressboxError):
-    """The environment is not the one that its passport, its lock or this checkout describes."""
+    """The environment is not the one that its passport, the lock or this checkout describes."""
 
     exit_status = 4
 
 
 class Reason(StrEnum):
-    """Why a model is not trusted, in the order in which it is asked; see docs/trust.md."""
+    """Why a model is not trusted, in the order of the checks; see docs/trust.md."""
 
-    FILE = "file"  # not a regular file of bearable size
+    FILE = "file"  # not a regular file, or too large
     COMPRESSION = "compression"  # not exactly one intact gzip member
     ARCHIVE = "archive"  # not exactly the archive that special_k writes
     METADATA = "metadata"  # not exactly one clear-signed line
-    KEYS = "keys"  # the trusted signers themselves are not in order
+    KEYS = "keys"  # the list of trusted signers itself is not in order
     SIGNER = "signer"  # signed by a key that is not among the trusted signers
     EXPIRED = "expired"  # the key or the signature has expired, or the signer was retired
     REVOKED = "revoked"  # the key has been revoked
     SIGNATURE = "signature"  # the signature is not good
     INTEGRITY = "integrity"  # a member is missing, unsigned, or not the one that was signed
-    STATEMENT = "statement"  # the statement is not one, or speaks of another model
+    STATEMENT = "statement"  # it is not a statement, or one about another model
     POLICY = "policy"  # authentic, but not what was asked for
-    CODE = "code"  # the model names something that is not a model's
-    MODEL = "model"  # authentic, but it does not load or does not predict as it did
+    CODE = "code"  # the pickle names something that no model needs
+    MODEL = "model"  # authentic, but does not load, or predicts something else
 
 
 class NotTrusted(PressboxError):
-    """A model whose origin or integrity is not proven. Nothing of it has been unpickled."""
+    """A model whose origin or integrity is not proven. Nothing in it has been unpickled.
+
+    reason: which check it failed. what, remedy: as for PressboxError.
+    """
 
     exit_status = 3
 
@@ -82,18 +88,20 @@ class NotTrusted(PressboxError):
         self,
         reason: Reason,
         what: str,
-        remedy: str = "do not use it; ask for it again where it comes from",
+        remedy: str = "do not use it; ask its sender for a new copy",
     ):
-        what = what if len(what) <= LONGEST else f"{what[:LONGEST]}…"
+        if len(what) > MAX_REFUSAL_CHARACTERS:
+            what = f"{what[:MAX_REFUSAL_CHARACTERS]}…"
         super().__init__(f"not trusted ({reason}): {what}", remedy)
         self.reason = reason
 
 
 @contextlib.contextmanager
 def reading_model(what: str):
-    """Whatever breaks on the content of an authentic model is its signer's mistake: NotTrusted.
+    """Raise NotTrusted (``model``) for whatever the block raises: it is the signer's mistake.
 
-    What may break is NumPy, scikit-learn, special_k, the page: nobody can list what they raise.
+    what: what the model does not do, for the message. OSError and PressboxError pass through. What
+    NumPy, scikit-learn and special_k raise on what a model may hold, nobody can list.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """special_k, imported without pip.
 
-To list the installed packages in its metadata, special_k imports pip and has it look at each: a
-third of a second of every training. The names of the folders that pip made say the same.
+special_k imports pip to list the installed packages in its metadata, which takes a third of a
+second of every training. The names of the folders that pip made say the same.
 """
 
 import logging
@@ -13,7 +13,7 @@ from pressbox.environment import passport
 from pressbox.trust.gnupg import gpgme
 
 PIP = "pip._internal.operations"
-# It logs each error that it raises, with a traceback; without a handler Python would print that.
+# It logs each error that it raises; without a handler, Python would print the traceback.
 logging.getLogger("special_k").addHandler(logging.NullHandler())
 
 

@@ -1,12 +1,12 @@
-"""Run a command that can write and read little, and reach nobody: python confinement.py …
+"""Run a command that can read and write little, and reach nobody.
 
 usage: confinement.py READABLE… -- WRITABLE… -- COMMAND [ARGUMENT…]
 
-The command, and all that it starts, reads and writes below the folders and files that are named,
-and nothing else (Landlock, https://docs.kernel.org/userspace-api/landlock.html); it has no sockets
-but those of its own kind, AF_UNIX (seccomp), and sends no signals to others. The kernel does it
-for any user, in any container that lets it, and never takes it back. Where it cannot, nothing is
-run, and the exit status is 69. The file runs by itself, and imports nothing of Pressbox.
+The command and its children read and write only what lies in the folders and files that are named
+(Landlock, https://docs.kernel.org/userspace-api/landlock.html); they open no sockets but AF_UNIX
+ones (seccomp), and from Linux 6.12 on send no signals to other processes. The kernel does this for
+any user, in any container that permits it, and nothing lifts it again. Where it does not, nothing
+is run, and the exit status is 69. This file runs by itself and imports nothing of Pressbox.
 """
 
 import ctypes
@@ -19,20 +19,21 @@ import sys
 UNAVAILABLE = 69
 LIBC = ctypes.CDLL(None, use_errno=True)
 
-# System calls, which every architecture of the last years numbers alike, and those that differ.
+# System calls: recent ones have the same number on every architecture, socket() does not.
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
 IO_URING_SETUP = 425
-ARCHITECTURES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}  # audit, socket()
-# More than any of them has: x86_64's second set of numbers, x32.
+# Machine to (AUDIT_ARCH, number of socket()).
+ARCHITECTURES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
+# From here on, numbers are those of x32, a second set that x86_64 has.
 X32 = 0x40000000
 
-# Landlock's rights of its third version (Linux 6.2): it knows truncating a file, too.
+# The rights of Landlock's third version (Linux 6.2), the first that knows truncation.
 VERSION = 3
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE = 1, 1 << 1, 1 << 2, 1 << 3, 1 << 14
 EVERYTHING = (1 << 15) - 1
 FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 READING = EXECUTE | READ_FILE | READ_DIR
-# Of its sixth (6.12): neither abstract sockets nor signals reach out.
+# From its sixth version (Linux 6.12) on, abstract sockets and signals can be kept inside.
 SCOPED_VERSION, SCOPED = 6, 0b11
 
 PR_SET_SECCOMP, SECCOMP_FILTER, PR_SET_NO_NEW_PRIVS = 22, 2, 38
@@ -46,11 +47,15 @@ class _Program(ctypes.Structure):
 
 
 def confine(readable: list[str], writable: list[str]) -> None:
-    """Confine this process for good. OSError where the kernel does not know how."""
+    """Confine this process for good.
+
+    readable, writable: files and folders; writable ones can be read, too. Raises OSError if the
+    kernel cannot do it or a path is missing, KeyError on an architecture that is not known.
+    """
     _checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     version = _checked(LIBC.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
     if version < VERSION:
-        raise OSError(f"Landlock has version {version}, not {VERSION}")
+        raise OSError(f"Landlock has version {version}, and {VERSION} is needed")
     rules = struct.pack("=QQQ", EVERYTHING, 0, SCOPED if version >= SCOPED_VERSION else 0)
     size = ctypes.c_size_t(len(rules) if version >= SCOPED_VERSION else 8)
     ruleset = _checked(LIBC.syscall(LANDLOCK_CREATE, rules, size, 0))
@@ -72,7 +77,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 
 
 def _filter_sockets() -> None:
-    """Refuse all sockets but AF_UNIX, with which gpg asks its agent."""
+    """Refuse all sockets but AF_UNIX ones, which gpg needs to reach its agent."""
     architecture, socket = ARCHITECTURES[platform.machine()]
     steps = (
         (LOAD, 0, 0, ARCHITECTURE),
@@ -102,7 +107,7 @@ def main() -> None:
     first = arguments.index("--")
     second = arguments.index("--", first + 1)
     command = arguments[second + 1 :]
-    # What a parent ignores, a child ignores, too.
+    # A signal that the parent ignores would be ignored here as well.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         confine(arguments[:first], arguments[first + 1 : second])

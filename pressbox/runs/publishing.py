@@ -1,7 +1,7 @@
-"""What is done around each training: is everything in order, and then evaluate, seal, show.
+"""What surrounds each training: checks before it; evaluation, sealing and the page after it.
 
-``begin`` comes before anything slow, ``Edition.publish`` is the end of it, for train.py and for
-notebooks alike.
+``begin`` comes before anything slow, ``Edition.publish`` comes last, in train.py and in notebooks
+alike.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,12 @@ from pressbox.trust.gnupg import SigningKey, gpgme
 
 @dataclass(frozen=True)
 class Edition:
-    """A training that has begun: where its model goes, and what will be said of it."""
+    """A training that has begun: where its model goes, and what its statement will say.
+
+    path: of the model, name: without folder and suffix. key: signs it. here, code: the environment
+    and the code as the training began. parameters: what the person chose, by name. started: aware.
+    replaced: what is remembered of the model at ``path``, for the page. with_page: write one.
+    """
 
     path: Path
     name: str
@@ -42,9 +47,10 @@ class Edition:
     def publish(self, model, data: Corpus) -> None:
         """Evaluate the model, seal it at ``path``, and write its page beside it.
 
-        Raises Drifted if the code or the environment changed since the training began, or if
-        anything else was executed, unless drift is allowed: then the model names it. Raises
-        PressboxError if the model was fitted on other rows than those of ``data``.
+        model: a Classifier. data: the corpus on whose ``train`` it was fitted. Raises Drifted if
+        the code or the environment changed since the training began, or if any other code was
+        executed, unless drift is allowed: then the model names it. Raises PressboxError if the
+        model was fitted on other rows than those of ``data``, or cannot be signed or written.
         """
         _demand_rows(model, data)
         metrics, details = self._evaluated(model, data)
@@ -55,8 +61,8 @@ class Edition:
             raise Drifted(
                 "the model would not be what its statement says:"
                 f" {shortened(changes, 'named above')}",
-                "train again, with nothing changed meanwhile and nothing else imported, or with"
-                " --allow-drift, which the model then says",
+                "train again, changing nothing meanwhile and importing nothing else, or with"
+                " --allow-drift, which is then recorded in the model",
             )
         here = replace(self.here, drift=(*self.here.drift, *changes))
         byproducts = {"metrics": metrics, "evaluation": details}
@@ -81,7 +87,7 @@ class Edition:
         if self.with_page:
             write_page(sealed, path)
         else:
-            # One that is there shows an earlier model.
+            # The page that may be there is that of an earlier model.
             path.unlink(missing_ok=True)
 
     def _evaluated(self, model, data: Corpus) -> tuple[dict, dict]:
@@ -89,13 +95,13 @@ class Edition:
 
         metrics, details = evaluate(model, data.test)
         if not self.with_page:
-            # The texts of them are for the page alone, and leave the house with the model.
+            # Their texts are for the page alone, and would leave the house with the model.
             details["mistakes"] = []
         note(f"accuracy {metrics['accuracy']}, macro F1 {metrics['macro_f1']}")
         return metrics, details
 
     def _changes(self) -> list[str]:
-        """What is not as it was when the training began, in words."""
+        """What has changed since the training began, in words."""
         changes = list(code.changes(self.code, code.current()))
         if self.here.passport:
             executed = code.executed()
@@ -105,12 +111,12 @@ class Edition:
 
 
 def _demand_rows(model, data: Corpus) -> None:
-    # A class of one's own need not say what it was fitted on.
+    # Classes in pressbox/own need not say what they were fitted on.
     fitted = getattr(model, "fitted", None)
     if fitted and fitted != statement.rows_digest(data.train):
         raise PressboxError(
-            f"the model was not fitted on the rows to train on of {data.source}",
-            "publish it with the corpus whose train it was fitted on",
+            f"the model was not fitted on the training rows of {data.source}",
+            "publish it with the corpus that it was fitted on",
         )
 
 
@@ -125,11 +131,16 @@ def begin(
 ) -> Edition:
     """Check what can be checked before a training: the path, the key and the environment.
 
-    key: what signs; the environment's key or the demo key if there is none. release: refuse the
-    demo key, an environment of which not every file is as it was accepted, code that is not that
-    of a commit, and any door but that of a fresh container. allow_drift: train in one that is not
-    as it was built. replace_newer: replace even a model that says it was sealed later than now.
-    with_page: write the page, and let the model hold the texts of its worst mistakes for it.
+    path: where the model goes, NAME.tar.gz. key: what signs it; by default the key in the
+    environment's variables, or else the demo key. release: refuse the demo key, an environment in
+    which any file is not as it was accepted, code that is not that of a commit, and any door but
+    that of a fresh container. allow_drift: train even in an environment that is not as it was
+    built. replace_newer: replace even a model that says it was sealed later than now. with_page:
+    write the page, and let the model hold the texts of its worst mistakes for it.
+
+    Raises UsageError for a path that is not one, Drifted for an environment that is not as it was
+    built or not an accepted one, and PressboxError for a key that cannot sign, for code that cannot
+    be released, and for a folder that cannot be written to.
     """
     path = Path(path)
     name = tarball.model_name(path)
@@ -144,7 +155,7 @@ def begin(
     for difference in here.differences:
         note(f"drift: {difference}")
     if trains.commit == UNKNOWN:
-        note(f"the model will not name a commit ({trains.why})")
+        note(f"the model will not name its commit ({trains.why})")
     parameters = {"release": release, "allow_drift": allow_drift}
     return Edition(
         path, name, key, here, trains, parameters, datetime.now(UTC), replaced, with_page
@@ -154,13 +165,13 @@ def begin(
 def _demand_release(trains: Code) -> None:
     if trains.commit == UNKNOWN:
         raise PressboxError(
-            f"a release names its commit, and this one is not known ({trains.why})",
+            f"a release names its commit, which is unknown here ({trains.why})",
             "train in a clone, through the docker door",
         )
     if trains.dirty:
         raise PressboxError(
-            "a release is trained from a commit, and the tree differs from it, or holds other code",
-            "commit or remove what git status --ignored shows",
+            "a release is trained from a commit, but this checkout has other changes or code in it",
+            "commit or remove what git status --ignored lists",
         )
     if (door := drift.door()) not in RELEASE_DOORS:
         raise PressboxError(
@@ -171,10 +182,10 @@ def _demand_release(trains: Code) -> None:
 
 @contextmanager
 def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    """Do what takes long to import while GnuPG and others are waited for."""
+    """Import what takes long while the block waits for GnuPG and other processes."""
 
     def quietly():
-        # What cannot be imported is told where it is needed, or the check of the environment does.
+        # An import that fails is reported where it is needed, or by the check of the environment.
         with suppress(Exception):
             work()
 
@@ -187,7 +198,7 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 
 def _import_training() -> None:
-    # It looks for GnuPG in copies of this process: while it is small, that is fast.
+    # gpgme forks this process to look for GnuPG, which is fast while the process is small.
     gpgme()
     import pressbox.learning.training  # noqa: F401
 
@@ -201,8 +212,8 @@ def _import_pictures() -> None:
 def _replaced(path: Path, replace_newer: bool) -> dict | None:
     """What is remembered of the trusted model at ``path``, if there is one.
 
-    Raises PressboxError if it says that it was sealed later than now: a clock that runs behind
-    would put an older sealing time under the same name.
+    Raises PressboxError if it says that it was sealed later than now: with a clock that is slow, an
+    older sealing time would get the same name.
     """
     try:
         model = tarball.verify(path)
@@ -215,17 +226,21 @@ def _replaced(path: Path, replace_newer: bool) -> dict | None:
     if datetime.fromisoformat(sealed_at) > datetime.now(UTC) and not replace_newer:
         raise PressboxError(
             f"the model at {path} was sealed at {sealed_at}, later than now",
-            "set this machine's clock, or replace it all the same with --replace-newer",
+            "set this machine's clock, or replace the model anyway with --replace-newer",
         )
     return remembered
 
 
 def page_path(path: Path) -> Path:
+    """Where the page of the model at ``path`` goes: the same name, with .html."""
     return path.with_name(path.name.removesuffix(SUFFIX) + ".html")
 
 
 def write_page(model: Verified, path: Path) -> None:
-    """Write the page of a model: a view of what its tarball holds."""
+    """Write the page of a model: a view of what its tarball holds.
+
+    Raises PressboxError if ``path`` cannot be written, NotTrusted if the model has no page.
+    """
     from pressbox.page import report
 
     content = report.render(model)
@@ -235,5 +250,5 @@ def write_page(model: Verified, path: Path) -> None:
     except OSError as error:
         raise PressboxError(
             f"the page could not be written to {path} ({error.strerror})",
-            "the model is intact; make its page with: pressbox show MODEL --html FILE",
+            "the model is intact; write its page with pressbox show MODEL --html FILE",
         ) from error

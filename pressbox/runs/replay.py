@@ -1,9 +1,9 @@
 """Train a model again from what its statement says it was made of, and compare.
 
-What is run is code that is here: this checkout's, or that of a commit on a local branch, each file
-with the digest that was signed. It runs confined: without a network, without anything of this
-user's environment and files but the data, and able to write nowhere but into folders that are made
-for it and removed, and where GnuPG works.
+What runs is code that was reviewed here: this checkout's, or that of a commit on a local branch,
+each file with the digest that was signed. It runs confined: it has no network and none of this
+user's variables; it reads what is installed, its own code, the key of this training and the data;
+it writes to folders that are made for it and removed afterwards, and where GnuPG works.
 """
 
 import os
@@ -33,19 +33,23 @@ from pressbox.sealing.policy import Policy
 from pressbox.sealing.tarball import Verified
 from pressbox.trust import gnupg, signers
 
-# What a copy of this tree needs besides its code, to train.
+# What a copy of this checkout needs in order to train, besides its code.
 NEEDED = ("corpus", "gnupg", "pressbox")
-FILES = {b"100644", b"100755"}  # what git calls the modes of a file
-# What the replayed code may read, besides its own tree and the data: what is installed.
+PLAIN_FILES = {b"100644", b"100755"}  # git's modes of regular files
+# What the replayed code may read besides its own files and the data: what is installed.
 READABLE = ("/bin", "/dev/urandom", "/etc", "/lib", "/lib64", "/opt", "/proc", "/sys", "/usr")
 READABLE += ("/var/lib/dpkg", sys.prefix, sys.base_prefix)
 ELSEWHERE = "replay it in a container of its own: scripts/pressbox.sh replay … on the host"
-LAST_WORDS = 4096  # bytes
+MAX_MESSAGE_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Replay:
-    """identical: whether the model digests are the same. differences: as ``compare`` has them."""
+    """What came of training a model again.
+
+    identical: whether the model digests are the same. digest: the new one, ``sha256:<hex>``.
+    differences: what ``compare`` says of the two.
+    """
 
     identical: bool
     digest: str
@@ -57,17 +61,18 @@ def replay(
 ) -> Replay:
     """Train the model at ``path`` again, and say how the result differs.
 
-    sources: paths for the sources of the model that have no name of their own, by what they are
-    for: ``source``, ``test``. demo: even if anybody can have signed it. Raises PressboxError if its
-    code or data are not at hand, or its code cannot be confined; another environment is a
-    difference, not an error.
+    trusted: a folder like gnupg/. sources: where the model's data are, by what they are for
+    (``source``, ``test``); needed for files and folders, not for sources with a name of their own.
+    demo: replay a model that anybody could have signed. Raises NotTrusted if the model is not
+    trusted, UsageError if a source is missing, and PressboxError if the code is not here or cannot
+    be confined. Another environment is a difference, not an error.
     """
     model = tarball.verify(path, trusted, policy)
     if model.facts.signer.demo and not demo:
         raise NotTrusted(
             Reason.POLICY,
-            "it is signed with the demo key, so anybody chose the code that would be run",
-            "add --demo to run it all the same",
+            "it is signed with the demo key, so anybody may have chosen the code that would run",
+            "add --demo to run it anyway",
         )
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
         tree = Path(folder, "tree")
@@ -99,30 +104,31 @@ def _options(parameters: dict, sources: dict[str, str]) -> list[str]:
 
 
 def _lay_out(model: Verified, tree: Path) -> str:
-    """Make ``tree`` the code that trained the model; return where it was found."""
+    """Put the code that trained the model into ``tree``; return where it was found."""
     recorded = model.statement.annotations("code").get("files")
     commit = model.facts.code.commit
     if not recorded:
         raise PressboxError(
-            "the model does not name the files that trained it, so none is run",
-            "train it anew with this release: then it does",
+            "the model does not name the files that trained it, so none of them is run",
+            "train it again with this release, which names them",
         )
     if recorded == code_files():
-        found = "this checkout, which has the same"
+        found = "this checkout"
         _copy_checkout(recorded, tree)
     elif model.facts.code.dirty is not False:
         raise PressboxError(
-            f"the model was trained from uncommitted code, not from this: {_changed(recorded)}",
-            "bring those files back as they were",
+            f"the model was trained from uncommitted code that differs from this in"
+            f" {_changed(recorded)}",
+            "restore those files as they were",
         )
     else:
         found = f"commit {commit}"
         _require_reviewed(commit)
         _extract(commit, tree)
-    # What is run is what is there now, whatever git or anybody else has made of it.
+    # What counts is what lies there now, whatever git or anybody else made of it.
     if recorded != code_files(tree) or any(map(Path.is_symlink, tree.rglob("*"))):
         raise PressboxError(
-            f"{found}, does not hold the code that the model names", "ask its signer"
+            f"{found} does not hold the code that the model names", "ask its signer"
         )
     return found
 
@@ -147,8 +153,8 @@ def _copy_checkout(code: dict[str, str], tree: Path) -> None:
 
 
 def _git(*arguments: str, stdin: bytes = b"") -> bytes | None:
-    """What git answers; None if it does not."""
-    # Of a repository above this checkout, nothing is taken.
+    """What git prints, or None if it fails."""
+    # A repository in a folder above this checkout does not count.
     variables = {**git.VARIABLES, "GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
     try:
         return git.ask(ROOT, *arguments, stdin=stdin, variables=variables)
@@ -159,7 +165,7 @@ def _git(*arguments: str, stdin: bytes = b"") -> bytes | None:
 
 
 def _require_reviewed(commit: str) -> None:
-    """PressboxError unless somebody here has taken the commit into a branch of theirs."""
+    """Raise PressboxError unless the commit is on a local branch, or in the history of HEAD."""
     known = statement.COMMIT.fullmatch(commit)
     if not known or _git("cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise PressboxError(
@@ -169,22 +175,22 @@ def _require_reviewed(commit: str) -> None:
     branches = _git("for-each-ref", "--count=1", f"--contains={commit}", "refs/heads")
     if not branches and _git("merge-base", "--is-ancestor", commit, "HEAD") is None:
         raise PressboxError(
-            f"commit {commit} is on no branch of this repository, only known to it",
-            "review it, and merge it into one: what nobody here has accepted is not run",
+            f"commit {commit} is in this repository, but not on any of its branches",
+            "review it and merge it: code that nobody here has accepted is not run",
         )
 
 
 def _extract(commit: str, tree: Path) -> None:
-    """Write the files of the commit as they were committed; no filter, no attribute takes part."""
+    """Write the files of the commit as they were committed, without filters and attributes."""
     listing = _git("ls-tree", "-r", "-z", "--full-tree", commit) or b""
     names = {}
     for entry in filter(None, listing.split(b"\0")):
         described, _, path = entry.partition(b"\t")
         mode, _, object_ = described.split()
         name = PurePosixPath(os.fsdecode(path))
-        if mode not in FILES or name.is_absolute() or {"..", ".git"} & set(name.parts):
+        if mode not in PLAIN_FILES or name.is_absolute() or {"..", ".git"} & set(name.parts):
             raise PressboxError(
-                f"commit {commit} holds {str(name)!r}, which is no plain file", "ask its signer"
+                f"commit {commit} holds {str(name)!r}, which is not a plain file", "ask its signer"
             )
         names[name] = object_
     contents = _git("cat-file", "--batch", stdin=b"\n".join([*names.values(), b""])) or b""
@@ -205,7 +211,7 @@ def _blobs(answer: bytes) -> Iterator[bytes]:
 
 
 def _trained(model: Verified, tree: Path, folder: Path, options: list[str]) -> Verified:
-    """Train in the tree, with a key that this one training is signed with, and nobody else has."""
+    """Train in the tree; the result is signed with a key that is made for this training alone."""
     key, trusted, made, temporary = (folder / name for name in ("key", "trusted", "made", "tmp"))
     for path in (key, made, temporary):
         path.mkdir()
@@ -225,13 +231,13 @@ def _trained(model: Verified, tree: Path, folder: Path, options: list[str]) -> V
 
 
 def _run_confined(command: list, tree: Path, readable: list, writable: list, home: Path) -> None:
-    """Run the command as ``confinement`` does, in an environment that holds nothing of ours."""
+    """Run the command confined, with none of this user's variables."""
     if socket := next(_sockets(), None):
         raise PressboxError(
-            f"the code of the model could reach {socket}, behind which may be a key or an editor",
+            f"the model's code could reach {socket}, which may lead to a key or an editor",
             ELSEWHERE,
         )
-    # What was downloaded once is read where it lies: there is no network to fetch it again.
+    # Without a network, what was downloaded before is read where it lies.
     kept = Path(os.environ.get("PRESSBOX_DATA_HOME") or ROOT / ".cache" / "scikit_learn_data")
     variables = {name: os.environ[name] for name in STEERING if name in os.environ}
     variables |= {
@@ -252,24 +258,24 @@ def _run_confined(command: list, tree: Path, readable: list, writable: list, hom
         try:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         finally:
-            # What it has started, too; until it is waited for, the number is its own.
+            # With all its children. Nobody else can have its number until it has been waited for.
             os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
-        said.seek(max(0, said.seek(0, os.SEEK_END) - LAST_WORDS))
-        lines = said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        said.seek(max(0, said.seek(0, os.SEEK_END) - MAX_MESSAGE_BYTES))
+        lines = said.read().decode(errors="replace").strip().splitlines() or ["without a message"]
     if status == confinement.UNAVAILABLE:
         raise PressboxError(
-            lines[-1], "replay it on Linux 6.2 or newer, in a container that lets it"
+            lines[-1], "replay it on Linux 6.2 or newer, in a container that permits Landlock"
         )
     if status:
         raise PressboxError(
-            f"the code of the model does not train here ({lines[-1].removeprefix('error: ')})",
-            "replay it in the environment that it was made in",
+            f"the model's code does not train here ({lines[-1].removeprefix('error: ')})",
+            "replay it in the environment in which it was made",
         )
 
 
 def _sockets() -> Iterator[str]:
-    """Sockets in the file system that this user can connect to: no kernel keeps us from that."""
+    """Sockets in the file system that this user can connect to, which Landlock does not prevent."""
     listening = Path("/proc/net/unix").read_text().splitlines()[1:]
     mounted = Path("/proc/self/mountinfo").read_text().splitlines()
     paths = [fields[7] for line in listening if len(fields := line.split(maxsplit=7)) == 8]

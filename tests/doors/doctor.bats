@@ -129,7 +129,7 @@ digest() {
 	cd "$BATS_TEST_TMPDIR/unpacked"
 	rm -rf .git
 	run -0 --separate-stderr scripts/train.sh --door docker
-	[[ $stderr == *"the model will not name a commit (git: not a git repository"* ]]
+	[[ $stderr == *"the model will not name its commit (git: not a git repository"* ]]
 	run -0 scripts/verify.sh models/sports.tar.gz
 	[[ $output == *"commit unknown"* ]]
 	run -0 scripts/doctor.sh --door docker

@@ -283,7 +283,7 @@ def test_other_rows_than_those_that_are_signed_end_the_training(
 ):
     script = (checkout / "train.py").read_text()
     (checkout / "train.py").write_text(script.replace("fit(data.train,", "fit(data.train[1:],"))
-    assert_refused(train(checkout, earlier, table), 1, "not fitted on the rows")
+    assert_refused(train(checkout, earlier, table), 1, "not fitted on the training rows")
     untouched()
 
 
@@ -302,10 +302,10 @@ def test_the_script_is_named_wherever_it_lies_in_the_checkout(checkout, table, t
 
 def test_without_a_commit_the_training_says_why(checkout, table, tmp_path):
     done = train(checkout, tmp_path / "small.tar.gz", table)
-    assert "the model will not name a commit (git: not a git repository" in done.stderr
+    assert "the model will not name its commit (git: not a git repository" in done.stderr
     commit(checkout)
     done = train(checkout, tmp_path / "small.tar.gz", table)
-    assert "will not name a commit" not in done.stderr
+    assert "will not name its commit" not in done.stderr
 
 
 @pytest.fixture
@@ -352,13 +352,13 @@ DENIED = {
         {},
         lambda checkout: (checkout / "new.py").touch(),
         1,
-        "the tree differs from it",
+        "this checkout has other changes or code",
     ),
     "ignored code": (
         {},
         lambda checkout: poison(checkout),
         1,
-        "the tree differs from it",
+        "this checkout has other changes or code",
     ),
     "no commit": (
         {},

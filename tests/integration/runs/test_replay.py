@@ -85,7 +85,7 @@ def test_other_code_that_is_in_no_commit_is_refused(checkout, trained, table):
     with (checkout / "train.py").open("a") as file:
         file.write("# edited\n")
     refused = replay(checkout, trained, "--data", table)
-    assert_refused(refused, 1, "trained from uncommitted code, not from this: train.py")
+    assert_refused(refused, 1, "trained from uncommitted code that differs from this in train.py")
 
 
 def git(checkout, *arguments):
@@ -168,7 +168,7 @@ FILES = ("predicate", "buildDefinition", "resolvedDependencies", 0, "annotations
 
 def test_a_model_of_the_demo_key_is_replayed_only_when_that_is_asked_for(checkout, trained, table):
     refused = python("-m", "pressbox", "replay", trained, "--data", table, cwd=checkout)
-    assert_refused(refused, 3, "add --demo to run it all the same")
+    assert_refused(refused, 3, "add --demo to run it anyway")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_commit_that_is_on_no_branch_of_this_repository_is_not_run(
 ):
     on_another_branch(checkout, reference)
     refused = replay(checkout, committed, "--data", table)
-    assert_refused(refused, 1, "is on no branch of this repository")
+    assert_refused(refused, 1, "is in this repository, but not on any of its branches")
 
 
 def test_a_commit_on_another_local_branch_is_run(checkout, committed, table):
@@ -245,7 +245,7 @@ def test_a_link_in_the_commit_is_refused(target, checkout, committed, table):
     git(checkout, "commit", "--quiet", "--message", "Link")
     committed.write_bytes(stated_anew(committed, at(COMMIT, git(checkout, "rev-parse", "HEAD"))))
     refused = replay(checkout, committed, "--data", table)
-    assert_refused(refused, 1, "'pressbox/data.txt', which is no plain file")
+    assert_refused(refused, 1, "'pressbox/data.txt', which is not a plain file")
 
 
 # What the code that is run can reach

@@ -1,6 +1,6 @@
 """A sealed model in which any one byte, member or length is another does not open.
 
-Where a change carries nothing, the test names the bytes: those, and no others, open all the same.
+Where a change carries nothing, the test names the bytes: those, and no others, open anyway.
 GnuPG is asked once for each signed member that differs: the answer depends on nothing else.
 """
 
