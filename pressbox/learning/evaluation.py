@@ -26,6 +26,8 @@ def evaluate(model: Classifier, rows: tuple[Row, ...]) -> tuple[dict, dict]:
     metrics: ``accuracy`` and ``macro_f1`` (0 to 1), ``rows`` (their number).
     details, which are plain JSON too:
       ``intervals``: for ``accuracy`` and ``macro_f1``, the ends [low, high] of a 95% interval.
+      ``sure``: the ``threshold`` of the model, how many ``rows`` it is sure about, how many of
+      these it gets ``right``, and the 95% ``interval`` of the share of the latter.
       ``order``: the labels of the model in its order, then those that only the rows have.
       ``only_in_test``: the latter.
       ``labels``: for each label ``precision``, ``recall``, ``f1`` (0 to 1) and ``rows``.
@@ -39,7 +41,8 @@ def evaluate(model: Classifier, rows: tuple[Row, ...]) -> tuple[dict, dict]:
     texts, labels = zip(*rows, strict=True)
     probabilities = model.predict_proba(texts)
     y_pred = probabilities.argmax(axis=1)
-    confidence = np.round(probabilities.max(axis=1), DIGITS)
+    likeliest = probabilities.max(axis=1)
+    confidence = np.round(likeliest, DIGITS)
     only_in_test = sorted(set(labels) - set(model.labels))
     order = [*model.labels, *only_in_test]
     number = {label: position for position, label in enumerate(order)}
@@ -55,8 +58,9 @@ def evaluate(model: Classifier, rows: tuple[Row, ...]) -> tuple[dict, dict]:
     details = {
         "intervals": {
             "accuracy": _wilson(correct, len(rows)),
-            "macro_f1": _bootstrapped(confusion),
+            "macro_f1": _interval_of_macro_f1(confusion),
         },
+        "sure": _sure(model.threshold, likeliest, y_true == y_pred),
         "order": order,
         "only_in_test": only_in_test,
         "labels": _by_label(confusion, order),
@@ -87,6 +91,14 @@ def _wilson(correct: int, rows: int) -> list[float]:
     return [_rounded(interval.low), _rounded(interval.high)]
 
 
+def _sure(threshold: float, likeliest: np.ndarray, hit: np.ndarray) -> dict:
+    sure = likeliest >= threshold
+    rows, right = int(sure.sum()), int(hit[sure].sum())
+    # Of no text nothing is known.
+    interval = _wilson(right, rows) if rows else [0.0, 1.0]
+    return {"threshold": threshold, "rows": rows, "right": right, "interval": interval}
+
+
 def _scores(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision, recall and F1 of each label (..., n_labels); NaN where there is none to speak of.
 
@@ -114,6 +126,19 @@ def _by_label(confusion: np.ndarray, order: list[str]) -> dict:
         }
         for label, column, count in zip(order, scores.T, confusion.sum(axis=1), strict=True)
     }
+
+
+def _interval_of_macro_f1(confusion: np.ndarray) -> list[float]:
+    """Resampled; Wilson's where every row is right or every row is wrong.
+
+    Resampling such rows only ever finds the same score, an interval without width. Wilson's then
+    counts as many rows for each label as the rarest has: the rarest weighs as much as any other.
+    """
+    correct, rows = int(confusion.trace()), confusion.sum(axis=1)
+    if 0 < correct < rows.sum():
+        return _bootstrapped(confusion)
+    counted = int(np.count_nonzero(rows) * rows[rows > 0].min())
+    return _wilson(counted if correct else 0, counted)
 
 
 def _bootstrapped(confusion: np.ndarray) -> list[float]:

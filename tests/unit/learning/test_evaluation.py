@@ -12,6 +12,8 @@ from pressbox.learning import evaluation
 class Oracle:
     """A model whose probabilities stand in the texts: "football .8 0"."""
 
+    threshold = 0.8
+
     def __init__(self, *labels):
         self.labels = list(labels)
         self.asked = 0
@@ -117,13 +119,47 @@ def test_the_interval_of_macro_f1_is_that_of_resampled_rows(mixed):
     )
 
 
-def test_a_model_without_a_mistake_is_certain_of_its_macro_f1_only():
+def test_a_model_without_a_mistake_has_an_interval_that_allows_for_one():
     rows = [(says(label, 0.75), label) for label in LABELS]
     metrics, details = evaluation.evaluate(Oracle(*LABELS), rows)
     assert metrics == {"accuracy": 1, "macro_f1": 1, "rows": 3}
-    assert details["intervals"]["macro_f1"] == [1, 1]
-    assert details["intervals"]["accuracy"][0] < 0.5
+    # Wilson's of 3 of 3.
+    assert details["intervals"] == {"accuracy": [0.4385, 1.0], "macro_f1": [0.4385, 1.0]}
     assert details["mistakes"] == []
+
+
+def test_a_model_that_is_never_right_has_an_interval_that_allows_for_luck():
+    _, details = evaluation.evaluate(Oracle(*LABELS), [(says("golf"), "boxing")] * 3)
+    assert details["intervals"] == {"accuracy": [0.0, 0.5615], "macro_f1": [0.0, 0.5615]}
+
+
+def test_a_rare_label_without_a_mistake_widens_the_interval_of_macro_f1():
+    rows = [(says("golf"), "golf")] * 100 + [(says("boxing"), "boxing")]
+    _, details = evaluation.evaluate(Oracle(*LABELS), rows)
+    # Wilson's of 2 of 2: the one text of boxing is half of the score.
+    assert details["intervals"] == {"accuracy": [0.9634, 1.0], "macro_f1": [0.3424, 1.0]}
+
+
+def test_one_mistake_is_resampled():
+    rows = [(says("golf"), "golf")] * 20 + [(says("golf"), "boxing")]
+    _, details = evaluation.evaluate(Oracle(*LABELS), rows)
+    low, high = details["intervals"]["macro_f1"]
+    assert low < details["labels"]["golf"]["f1"] / 2 < high == 1
+
+
+def test_what_it_is_sure_about_is_counted_from_the_threshold_on():
+    rows = [(says("golf", 0.8), "golf"), (says("golf", 0.9), "boxing")]
+    rows += [(says("golf", 0.79999), "golf"), (says("golf", 0.5), "boxing")]
+    _, details = evaluation.evaluate(Oracle(*LABELS), rows)
+    # Wilson's of 1 of 2.
+    expected = {"threshold": 0.8, "rows": 2, "right": 1, "interval": [0.0945, 0.9055]}
+    assert details["sure"] == expected
+
+
+def test_of_a_model_that_is_sure_of_nothing_nothing_is_claimed():
+    _, details = evaluation.evaluate(Oracle(*LABELS), [(says("golf", 0.5), "golf")])
+    expected = {"threshold": 0.8, "rows": 0, "right": 0, "interval": [0.0, 1.0]}
+    assert details["sure"] == expected
 
 
 def test_many_rows_are_resampled_in_parts_with_the_same_result(mixed, monkeypatch):

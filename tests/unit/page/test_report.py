@@ -56,6 +56,8 @@ def made_up(count):
     labels = [f"label {number}" for number in range(count)]
 
     class Model:
+        threshold = 0.6
+
         def predict_proba(self, texts):
             probabilities = np.full((len(texts), count), 0.2 / count)
             for row, text in zip(probabilities, texts, strict=True):
