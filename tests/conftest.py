@@ -158,9 +158,17 @@ def words(model):
 
 @pytest.fixture(scope="module")
 def page(facts, model, details, words):
-    def page(facts=facts, details=details, words=words, previous=None):
-        statement = with_byproducts(model.statement, evaluation=details, replaced=previous)
-        return report.page(facts, statement, words)
+    def page(
+        facts=facts,
+        details=details,
+        words=words,
+        previous=None,
+        parameters=model.parameters,
+        certificate=None,
+    ):
+        byproducts = {"evaluation": details, "replaced": previous, "certificate": certificate}
+        statement = with_byproducts(model.statement, **byproducts)
+        return report.page(facts, statement, parameters, words)
 
     return page
 

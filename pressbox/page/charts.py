@@ -19,6 +19,7 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from pressbox.errors import SPACE, visible
+from pressbox.page.figures import counted, percent
 
 # The list of matplotlib's own fonts, which the image holds: to make it takes 0.3 s.
 FONTS = Path(sys.prefix) / "share" / "matplotlib"
@@ -95,7 +96,7 @@ def confusion(counts: list[list[int]], labels: list[str]) -> Picture | None:
     total = sum(map(sum, counts))
     return canvas.picture(
         "What the texts are about, and what the model said",
-        f"A table of {size} by {size}: {right} of {total} texts lie on its diagonal.",
+        f"A table of {size} by {size}: {right} of {total} texts are on its diagonal.",
     )
 
 
@@ -106,20 +107,21 @@ def reliability(bins: list[list]) -> Picture:
     axes = canvas.axes((52, 32, 272, 244), (0, 1), (0, 1))
     for tick in (0, 0.25, 0.5, 0.75, 1):
         canvas.line(axes, [0, 1], [tick, tick], "rule", 1)
-        canvas.text(axes, (-0.03, tick), f"{100 * tick:.0f} %", "quiet", ha="right")
-        canvas.text(axes, (tick, -0.035), f"{100 * tick:.0f} %", "quiet", va="top")
+        canvas.text(axes, (-0.03, tick), f"{100 * tick:.0f}%", "quiet", ha="right")
+        canvas.text(axes, (tick, -0.035), f"{100 * tick:.0f}%", "quiet", va="top")
     canvas.line(axes, [0, 1], [0, 1], "quiet", 1, (4, 4))
     said, was, count = zip(*bins, strict=True)
     canvas.line(axes, said, was, "accent", 1.5)
     most = max(count)
     for place, number in zip(zip(said, was, strict=True), count, strict=True):
         canvas.disc(axes, place, 3 + 5 * math.sqrt(number / most))
-    canvas.text(axes, (0.5, -0.12), "the probability it gave", va="top")
-    canvas.text(axes, (-0.16, 1.07), "how often that was right", va="bottom", ha="left")
-    points = ", ".join(f"{share:.0%} at {mean:.0%}" for mean, share, _ in bins)
+    canvas.text(axes, (0.5, -0.12), "how confident it was", va="top")
+    canvas.text(axes, (-0.16, 1.07), "how often it was right", va="bottom", ha="left")
+    shares = ((percent(counted(share, count)), percent(mean)) for mean, share, count in bins)
+    points = ", ".join(f"{right} at {said}" for right, said in shares)
     return canvas.picture(
-        "How often the model is right, over the probability it gives",
-        f"A curve over {len(bins)} groups of texts. Right: {points}. The table has the numbers.",
+        "How often the model is right, by its confidence",
+        f"A curve over {len(bins)} groups of texts. Right: {points}. The table has the figures.",
     )
 
 

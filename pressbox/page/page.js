@@ -80,6 +80,19 @@
 		}
 	};
 
+	// Tell the style sheet at which sides of the box there is more to see.
+	const setUpScrolling = (box) => {
+		const show = () => {
+			const left = Math.round(box.scrollLeft);
+			const hidden = box.scrollWidth - box.clientWidth;
+			box.classList.toggle("before", left > 0);
+			box.classList.toggle("after", left < hidden - 1);
+		};
+		box.addEventListener("scroll", show, { passive: true });
+		new ResizeObserver(show).observe(box);
+		show();
+	};
+
 	const theme = storage((store) => store.getItem(KEY));
 	if (theme === "light" || theme === "dark") {
 		root.dataset.theme = theme;
@@ -91,5 +104,6 @@
 			button.addEventListener("click", () => copy(button));
 		}
 		document.querySelectorAll("table.sortable").forEach(setUpSorting);
+		document.querySelectorAll(".wide").forEach(setUpScrolling);
 	});
 })();

@@ -9,18 +9,37 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from pressbox.environment.drift import UNKNOWN
 from pressbox.errors import SPACE, reading_model, visible
+from pressbox.page.figures import (
+    Number,
+    Quality,
+    counted,
+    exact,
+    percent,
+    quality,
+    scientific,
+    share,
+    written,
+)
 from pressbox.payload import COEFFICIENTS, PARAMETERS, VOCABULARY
 from pressbox.provenance.statement import Facts, Statement
 
 PARTS = Path(__file__).parent
-# Terms of each sport, and confusions that are named.
-WORDS, NAMED = 12, 4
+# Terms of each sport, confusions that are named, entries and characters of a parameter.
+WORDS, NAMED, ENTRIES, LONGEST = 12, 4, 5, 80
+# Decimals to which an earlier release rounded what it remembered.
+EARLIER_DIGITS = 4
+# Of a model's parameters, those that have words of their own.
+TOLD_APART = {"labels", "temperature", "threshold"}
+# Packages whose versions are told, by the names that pip has for them.
+PACKAGES = {"scikit-learn": "scikit-learn", "numpy": "NumPy", "scipy": "SciPy"}
 
 
 class Model(Protocol):
@@ -79,7 +98,7 @@ def remember(model: Model) -> dict:
 @reading_model("cannot be remembered")
 def remembered(facts: Facts, evaluation: dict | None, words: dict) -> dict:
     """What a page needs of this model when another has replaced it: small and plain JSON."""
-    labels = evaluation["labels"] if evaluation else {}
+    found = quality(facts.metrics, evaluation)
     return {
         "model_digest": facts.model_digest,
         "environment_digest": facts.environment_digest,
@@ -87,29 +106,31 @@ def remembered(facts: Facts, evaluation: dict | None, words: dict) -> dict:
         "code": asdict(facts.code),
         "sealed_at": facts.sealed_at,
         "labels": facts.labels,
-        "accuracy": facts.metrics["accuracy"],
-        "macro_f1": facts.metrics["macro_f1"],
-        "f1": {label: scores["f1"] for label, scores in labels.items()},
+        "accuracy": float(found.accuracy),
+        "macro_f1": float(found.macro_f1),
+        "f1": {label: float(scores.f1) for label, scores in found.labels.items()},
         "words": {label: [term for term, _ in terms] for label, terms in words.items()},
     }
 
 
 def render(model: Model) -> str:
     """The page of a model, as one HTML document."""
-    return page(model.facts, model.statement, words_in(model))
+    return page(model.facts, model.statement, model.json(PARAMETERS), words_in(model))
 
 
 @reading_model("cannot be shown")
-def page(facts: Facts, statement: Statement, words: dict) -> str:
-    """``render``, of its parts. words: what ``strongest_words`` gives.
+def page(facts: Facts, statement: Statement, parameters: dict, words: dict) -> str:
+    """``render``, of its parts. parameters: of the model. words: what ``strongest_words`` gives.
 
     Of the statement's byproducts it shows ``evaluation``, the details of ``evaluation.evaluate``,
-    and ``replaced``, what ``remembered`` gave of the model before. Either may be missing.
+    ``certificate``, that of ``training.fit``, and ``replaced``, what ``remembered`` gave of the
+    model before. What a statement does not say is not on the page.
     """
     import jinja2
     from markupsafe import Markup
 
     evaluation, previous = map(statement.byproduct, ("evaluation", "replaced"))
+    found = quality(facts.metrics, evaluation)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PARTS),
         autoescape=True,
@@ -118,16 +139,33 @@ def page(facts: Facts, statement: Statement, words: dict) -> str:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters.update(percent=_percent, moment=_moment, day=_day)
+    environment.filters.update(
+        counted=counted,
+        day=_day,
+        moment=_moment,
+        percent=percent,
+        points=_points,
+        probability=_probability,
+        scientific=scientific,
+        written=written,
+    )
     style, script = ((PARTS / name).read_text() for name in ("page.css", "page.js"))
     return environment.get_template("page.html").render(
         facts=facts,
-        metrics=facts.metrics,
+        quality=found,
         details=evaluation,
+        intervals=evaluation and _intervals(evaluation, found),
+        sure=_sure(evaluation, found),
+        rows=evaluation and _rows(evaluation, found),
+        trained=statement.annotations("data").get("train", {}).get("labels"),
+        parameters=_parameters(parameters),
+        temperature=parameters.get("temperature"),
+        threshold=parameters.get("threshold"),
+        versions=_versions(statement),
+        certificate=statement.byproduct("certificate"),
         words=words,
-        sealed_with=_sealed_with(statement),
         warnings=_warnings(facts),
-        baseline=evaluation and _baseline(evaluation),
+        baseline=evaluation and _baseline(found),
         confusions=evaluation and _confusions(evaluation),
         pictures=evaluation and _pictures(evaluation),
         change=previous and _change(facts, evaluation, words, previous),
@@ -143,11 +181,6 @@ def _shown(value):
     return visible(value, but=SPACE) if type(value) is str else value
 
 
-def _percent(share: float, digits: int = 0) -> str:
-    # No line breaks before the sign.
-    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
 def _day(text: str) -> str:
     return f"{date.fromisoformat(text):%-d %B %Y}"
 
@@ -156,16 +189,80 @@ def _moment(text: str) -> str:
     return f"{datetime.fromisoformat(text).astimezone(UTC):%-d %B %Y, %H:%M} UTC"
 
 
+def _probability(threshold: float) -> str:
+    """In per cent, with a decimal only if it needs one."""
+    return f"{100 * threshold:.3g}%"
+
+
 def _hashed(text: str) -> str:
     """The source of a Content-Security-Policy that lets this style or script in, and no other."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _sealed_with(statement: Statement) -> str:
-    """The version of special_k, as far as the statement names it."""
+def _intervals(evaluation: dict, found: Quality) -> dict:
+    """Of each metric the ends of its interval, and the method; None where they are one number."""
+    method = "bootstrap" if 0 < found.macro_f1 < 1 else "Wilson"
+    methods = {"accuracy": "Wilson", "macro_f1": method}
+    ends = {name: evaluation["intervals"][name] for name in methods}
+    # Earlier releases gave a macro F1 without a mistake an interval without width.
+    return {
+        name: {"ends": ends[name], "method": method} if ends[name][0] < ends[name][1] else None
+        for name, method in methods.items()
+    }
+
+
+def _sure(evaluation: dict | None, found: Quality) -> dict | None:
+    """What was counted from the threshold on, if the model has one and it was counted."""
+    sure = (evaluation or {}).get("sure")
+    if not sure or not sure["threshold"] > 0:
+        return None
+    return {
+        **sure,
+        "accuracy": share(sure["right"], sure["rows"]),
+        "coverage": share(sure["rows"], found.rows),
+    }
+
+
+def _rows(evaluation: dict, found: Quality) -> list[tuple]:
+    """Each label with its scores and whether only the test has it, the worst first."""
+    strange = evaluation["only_in_test"]
+    worst = sorted(found.labels.items(), key=lambda entry: (entry[1].f1, entry[0]))
+    return [(label, scores, label in strange) for label, scores in worst]
+
+
+def _parameters(parameters: dict) -> dict[str, list[str]]:
+    """What was chosen, by the part of the model that it was chosen for."""
+    parts, others = {}, []
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            parts[name.capitalize()] = [_parameter(*entry) for entry in value.items()]
+        elif name not in TOLD_APART:
+            others.append(_parameter(name, value))
+    return parts | ({"Parameters": others} if others else {})
+
+
+def _parameter(name: str, value) -> str:
+    """As it was written in train.py, as far as that is short."""
+    if isinstance(value, list | dict) and len(value) > ENTRIES:
+        return f"{len(value)} {'stop words' if name == 'stop_words' else f'values of {name}'}"
+    shown = f"{name}={tuple(value) if isinstance(value, list) else value!r}"
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+
+
+def _versions(statement: Statement) -> list[tuple[str, str]]:
+    """What the model was made with, as far as the statement names it."""
+    passport = statement.annotations("environment").get("passport") or {}
+    packages = passport.get("python_packages", {})
     # Models of the first release say it in an annotation.
     named = statement.annotations("special_k").get("version", "")
-    return statement.dependency("special_k").get("uri", f"@{named}").rpartition("@")[2]
+    sealed_with = statement.dependency("special_k").get("uri", f"@{named}").rpartition("@")[2]
+    found = {
+        "Python": passport.get("python", {}).get("version"),
+        **{shown: packages.get(name, {}).get("version") for name, shown in PACKAGES.items()},
+        "special_k": sealed_with,
+        "Pressbox": statement.version if statement.version != UNKNOWN else "",
+    }
+    return [(name, version) for name, version in found.items() if version]
 
 
 def _warnings(facts: Facts) -> list[dict]:
@@ -174,37 +271,36 @@ def _warnings(facts: Facts) -> list[dict]:
         warnings.append(
             {
                 "what": "Signed with the demo key.",
-                "why": "It is published, anybody can sign with it: the signature proves nothing.",
+                "why": "It is published, so anyone can sign with it: the signature proves nothing.",
             }
         )
     if facts.drift:
         warnings.append(
             {
                 "what": "Trained in an environment that had drifted.",
-                "why": f"It was not as it was built: {', '.join(facts.drift)}.",
+                "why": f"It was no longer as it was built: {', '.join(facts.drift)}.",
             }
         )
     if facts.code.dirty:
         warnings.append(
             {
                 "what": "Trained from changed files.",
-                "why": "What trained it differs from the commit that is named below.",
+                "why": "The code that trained it differs from the commit named below.",
             }
         )
     elif facts.code.dirty is None:
         warnings.append(
             {
                 "what": "Trained from unknown files.",
-                "why": "There was no git to ask which commit they belong to.",
+                "why": "There was no git to say which commit they belong to.",
             }
         )
     return warnings
 
 
-def _baseline(evaluation: dict) -> float:
+def _baseline(found: Quality) -> Fraction:
     """The accuracy of always naming the label that most texts have."""
-    rows = [scores["rows"] for scores in evaluation["labels"].values()]
-    return max(rows) / sum(rows)
+    return Fraction(max(scores.rows for scores in found.labels.values()), found.rows)
 
 
 def _confusions(evaluation: dict) -> list[tuple[str, str, int]]:
@@ -232,12 +328,13 @@ def _change(facts: Facts, evaluation: dict | None, words: dict, previous: dict) 
     """What is another than in the model before."""
     now = remembered(facts, evaluation, words)
     both = sorted(now["f1"].keys() & previous["f1"].keys())
-    moved = [label for label in both if now["f1"][label] != previous["f1"][label]]
-    moved.sort(key=lambda label: (previous["f1"][label] - now["f1"][label], label))
+    ours, theirs = now["f1"], previous["f1"]
+    changed = [label for label in both if _rounded(ours[label]) != _rounded(theirs[label])]
+    changed.sort(key=lambda label: (theirs[label] - ours[label], label))
     rows = [
         _moved("Accuracy (%)", previous["accuracy"], now["accuracy"], _points, total=True),
-        _moved("Macro F1", previous["macro_f1"], now["macro_f1"], "{:.3f}".format, total=True),
-        *(_moved(each, previous["f1"][each], now["f1"][each], "{:.2f}".format) for each in moved),
+        _moved("Macro F1", previous["macro_f1"], now["macro_f1"], _macro, total=True),
+        *(_moved(label, theirs[label], ours[label], _f1) for label in changed),
     ]
     gained = {
         label: [term for term in terms if term not in previous["words"][label]]
@@ -248,7 +345,7 @@ def _change(facts: Facts, evaluation: dict | None, words: dict, previous: dict) 
         "sealed_at": previous["sealed_at"],
         "inputs": _inputs(now, previous),
         "rows": rows,
-        "steady": len(both) - len(moved),
+        "steady": len(both) - len(changed),
         "added": sorted(set(now["labels"]) - set(previous["labels"])),
         "removed": sorted(set(previous["labels"]) - set(now["labels"])),
         "words": {label: terms for label, terms in gained.items() if terms},
@@ -257,31 +354,46 @@ def _change(facts: Facts, evaluation: dict | None, words: dict, previous: dict) 
 
 def _inputs(now: dict, previous: dict) -> str:
     if now["model_digest"] == previous["model_digest"]:
-        return "It is the same model, bit for bit."
+        return "This is the same model, bit for bit."
     names = {"data_digest": "data", "environment_digest": "environment", "code": "code"}
     other = [name for key, name in names.items() if now[key] != previous[key]]
     if not other:
         return "Data, environment and code are recorded as the same."
     listed = " and ".join(filter(None, [", ".join(other[:-1]), other[-1]]))
-    said = f"{listed} {'is' if len(other) == 1 else 'are'} not the same".capitalize()
+    said = f"{listed} {'has' if len(other) == 1 else 'have'} changed".capitalize()
     if "data" in other:
-        said += ", so both may have been tested on other texts"
+        said += ", so the two may have been tested on different texts"
     return f"{said}."
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _rounded(number: float) -> float:
+    return round(number, EARLIER_DIGITS)
+
+
+def _points(share: Number) -> str:
+    return written(100 * exact(share), 1)
+
+
+def _macro(score: Number) -> str:
+    return written(score, 3)
+
+
+def _f1(score: Number) -> str:
+    return written(score, 2)
 
 
 def _moved(
-    what: str, before: float, now: float, shown: Callable[[float], str], total: bool = False
+    what: str, before: float, now: float, shown: Callable[[Number], str], total: bool = False
 ) -> dict:
-    sign = "+" if now > before else "\N{MINUS SIGN}" if now < before else ""
+    change, direction = "", ""
+    if _rounded(now) != _rounded(before):
+        sign, direction = ("+", "better") if now > before else ("\N{MINUS SIGN}", "worse")
+        change = sign + shown(abs(exact(now) - exact(before)))
     return {
         "what": what,
         "before": shown(before),
         "now": shown(now),
-        "change": sign + shown(abs(now - before)),
-        "direction": {"+": "better", "": ""}.get(sign, "worse"),
+        "change": change or "unchanged",
+        "direction": direction,
         "total": total,
     }

@@ -287,6 +287,11 @@ class Statement:
         )
 
     @property
+    def version(self) -> str:
+        """Of the Pressbox that trained the model; the first release did not say it."""
+        return self._run["builder"].get("version", {}).get("pressbox", UNKNOWN)
+
+    @property
     def source(self) -> str:
         return self.parameters["source"]
 

@@ -29,7 +29,12 @@ def test_a_model_of_ones_own_is_trained_sealed_shown_and_used(own, tmp_path, tab
     path = tmp_path / "own.tar.gz"
     done = python("train.py", path, "--data", table, cwd=own)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "own.html").read_text().startswith("<!doctype html>")
+    page = (tmp_path / "own.html").read_text()
+    assert page.startswith("<!doctype html>")
+    # Its class has neither words nor parameters of scikit-learn's, and no section for them.
+    for absent in ('id="words"', "<dt>Vectorizer", "<dt>Certificate"):
+        assert absent not in page
+    assert "It was sure about" in page
     shown = python("-m", "pressbox", "show", path, "--json", cwd=own)
     assert json.loads(shown.stdout)["labels"] == ["cricket", "golf", "tennis"]
     said = python("-m", "pressbox", "predict", path, "a googly and a maiden", cwd=own)

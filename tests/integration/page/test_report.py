@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ def test_the_same_input_gives_the_same_bytes_everywhere(
 ):
     given = tmp_path / "given.pickle"
     statement = with_byproducts(model.statement, evaluation=details)
-    given.write_bytes(pickle.dumps([facts, statement, words]))
+    given.write_bytes(pickle.dumps([facts, statement, model.parameters, words]))
     program = """if True:
         import pickle, sys
         from pathlib import Path
@@ -88,3 +89,14 @@ def test_a_model_whose_parts_do_not_fit_has_no_words(member, content, sealed, tm
     changed = replace(verified, members={**verified.members, member: memoryview(content)})
     with pytest.raises(NotTrusted, match="cannot be shown"):
         report.words_in(changed)
+
+
+def test_a_model_of_the_first_release_has_a_page_of_what_it_says():
+    page = report.render(tarball.verify(ROOT / "tests" / "golden" / "newsroom-0.1.0.tar.gz"))
+    sections = re.findall(r'<section id="(\w+)"', page)
+    assert sections == ["quality", "training", "words", "origin"]
+    assert re.findall(r'<li><a href="#(\w+)"', page) == sections
+    # No texts, no calibration, no certificate are said to be there.
+    training = page[page.index('<section id="training"') : page.index('<section id="words"')]
+    assert re.findall(r"<dt>(.*?)</dt>", training) == ["Vectorizer", "Estimator", "Versions"]
+    assert "right sport for 97 of 144 texts" in page
