@@ -37,23 +37,31 @@ def check_pickle(content: memoryview, attributes: set[str]) -> tuple[str, str]:
 
 
 def check_class(kind: tuple[str, str]) -> None:
-    """NotTrusted unless it is a model's class; a module of OWN is read for that, not imported."""
+    """NotTrusted unless it is the name of a model's class, whether that is here or not."""
     package, _, module = kind[0].rpartition(".")
+    own = package == "pressbox.own" and module.isidentifier() and kind[1].isidentifier()
+    if kind != BUILT_IN and not own:
+        raise NotTrusted(Reason.CODE, f"its pickle names {'.'.join(kind)}")
+
+
+def check_installed(kind: tuple[str, str], signer: str) -> None:
+    """NotTrusted unless the class is here; a module of OWN is read for that, not imported.
+
+    signer: whose signature the model has, in words.
+    """
     if kind == BUILT_IN:
         return
-    path = OWN / f"{module}.py"
-    if package != "pressbox.own" or not module.isidentifier() or not path.is_file():
-        raise NotTrusted(Reason.CODE, f"its pickle names {'.'.join(kind)}")
+    module = kind[0].rpartition(".")[2]
+    path, place = OWN / f"{module}.py", f"pressbox/own/{module}.py"
+    made = f"it is signed by {signer}, and made of the class {'.'.join(kind)}"
     try:
-        body = ast.parse(path.read_bytes()).body
+        body = ast.parse(path.read_bytes()).body if path.is_file() else []
     except (OSError, MemoryError, RecursionError, SyntaxError, ValueError) as error:
         raise NotTrusted(
-            Reason.CODE,
-            f"its class is in a module that cannot be read ({error})",
-            f"repair pressbox/own/{module}.py",
+            Reason.CODE, f"{made}, whose module cannot be read ({error})", f"repair {place}"
         ) from error
     if kind[1] not in {node.name for node in body if isinstance(node, ast.ClassDef)}:
-        raise NotTrusted(Reason.CODE, f"its pickle names {'.'.join(kind)}")
+        raise NotTrusted(Reason.CODE, f"{made}, which is not here", f"put it into {place}")
 
 
 @dataclass

@@ -31,7 +31,7 @@ from pressbox.sealing.metadata import (
     parse_json,
     parse_metadata,
 )
-from pressbox.sealing.pickles import check_class, check_pickle
+from pressbox.sealing.pickles import check_class, check_installed, check_pickle
 from pressbox.sealing.policy import NOTHING, Policy, demand
 from pressbox.trust import gnupg
 from pressbox.trust.gnupg import GNUPG, SigningKey
@@ -168,6 +168,8 @@ class _Memory(io.RawIOBase):
 def _loaded(verified: Verified):
     from pressbox.special_k import special_k
 
+    signer = verified.facts.signer
+    check_installed(verified.kind, f"{signer.user_id} ({signer.fingerprint})")
     with (
         gnupg.special_k_home(verified.signer.armoured, verified.signer.fingerprint) as home,
         reading_model("does not load"),

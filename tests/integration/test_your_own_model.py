@@ -50,8 +50,14 @@ def test_it_does_well_on_the_newsroom_corpus(own, tmp_path):
     assert float(re.search(r"accuracy (0\.\d+)", done.stderr)[1]) > 0.5
 
 
-def test_where_the_class_is_not_the_model_is_not_opened(own, checkout, tmp_path, table):
+def test_where_the_class_is_not_here_the_model_says_whose_it_is_and_what_is_missing(
+    own, tmp_path, table
+):
     path = tmp_path / "own.tar.gz"
     assert python("train.py", path, "--data", table, cwd=own).returncode == 0
+    for command in ("verify", "show"):
+        done = python("-m", "pressbox", command, path)
+        assert done.returncode == 0, done.stderr
     refused = python("-m", "pressbox", "predict", path, "a googly")
-    assert_refused(refused, 3, "not trusted (code): its pickle names")
+    assert_refused(refused, 3, "made of the class pressbox.own.centroids.Centroids, which is not")
+    assert "put it into pressbox/own/centroids.py" in refused.stderr

@@ -20,6 +20,7 @@ from support.hostile import (
     forged,
     genuine,
     members,
+    nothing_is_unpickled,
     resealed,
     sealed_by,
     stated_anew,
@@ -238,12 +239,46 @@ def test_a_broken_class_of_ones_own_stops_only_what_needs_it(source, places, tmp
     monkeypatch.setattr("pressbox.own.__path__", [str(tmp_path)])
     path.write_bytes(genuine())
     assert tarball.open_model(path).labels == ["x", "y"]
-    naked = members(genuine())[NAKED]
-    own = naked.replace(b"\x8c\x13pressbox.classifier", b"\x8c\x11pressbox.own.mine")
-    own = own.replace(b"\x8c\x0fSportClassifier", b"\x8c\x04Mine")
-    path.write_bytes(forged({NAKED: own}))
+    path.write_bytes(of_the_class("Mine"))
+    assert tarball.verify(path).kind == ("pressbox.own.mine", "Mine")
     with pytest.raises(NotTrusted, match=r"^not trusted \((code|model)\)"):
         tarball.open_model(path)
+
+
+def of_the_class(name):
+    """A model that is signed, and made of a class of pressbox/own/mine.py."""
+    naked = members(genuine())[NAKED]
+    own = naked.replace(b"\x8c\x13pressbox.classifier", b"\x8c\x11pressbox.own.mine")
+    stored = bytes([0x8C, len(name)]) + name.encode()
+    return forged({NAKED: own.replace(b"\x8c\x0fSportClassifier", stored)})
+
+
+@pytest.mark.parametrize("source", [None, b"class Other: pass\n"], ids=["no module", "another"])
+def test_a_model_whose_class_is_not_here_verifies_and_says_where_to_put_it(
+    source, places, tmp_path, monkeypatch
+):
+    path, _ = places
+    if source:
+        (tmp_path / "mine.py").write_bytes(source)
+    monkeypatch.setattr(pickles, "OWN", tmp_path)
+    path.write_bytes(of_the_class("Mine"))
+    with nothing_is_unpickled():
+        assert tarball.describe(path)["labels"] == ["x", "y"]
+        signer = tarball.verify(path).facts.signer
+        with pytest.raises(NotTrusted) as caught:
+            tarball.open_model(path)
+    assert str(caught.value) == (
+        f"not trusted (code): it is signed by {signer.user_id} ({signer.fingerprint}), and made of"
+        " the class pressbox.own.mine.Mine, which is not here; put it into pressbox/own/mine.py"
+    )
+
+
+@pytest.mark.parametrize("name", ["Mine.fit", "1", ""])
+def test_what_is_not_the_name_of_a_class_is_not_a_model(name, places):
+    path, _ = places
+    path.write_bytes(of_the_class(name))
+    with pytest.raises(NotTrusted, match=r"^not trusted \(code\): its pickle names"):
+        tarball.verify(path)
 
 
 @pytest.mark.parametrize(
