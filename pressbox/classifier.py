@@ -8,6 +8,7 @@ Importing this module registers the ``npy`` serializer, without which special_k 
 import json
 import subprocess
 import sys
+import warnings
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
@@ -20,7 +21,7 @@ from pressbox.special_k import special_k
 REGISTRY = special_k.REGISTRY
 ModelValidationError = special_k.exceptions.ModelValidationError
 
-# The parameters of a TfidfVectorizer that a model keeps: what texts are (`input`) is not one.
+# The parameters of a TfidfVectorizer that a model keeps.
 VECTORIZER_PARAMETERS = {
     "analyzer",
     "binary",
@@ -35,6 +36,7 @@ VECTORIZER_PARAMETERS = {
     "strip_accents",
     "sublinear_tf",
     "token_pattern",
+    "use_idf",
 }
 # Of words or characters, as many in a row are a term at most.
 MAX_NGRAM_LENGTH = 20
@@ -124,11 +126,17 @@ class Classifier(special_k.SerializableModel):
 
     def probe_with(self, texts: list[str]) -> None:
         """Keep what the model makes of these texts, to validate it with when it is opened."""
-        rounded = np.round(self.predict_proba(texts), PROBE_DIGITS) + 0.0
+        rounded = np.round(self._probed(texts), PROBE_DIGITS) + 0.0
         self.probes = [
             {"text": text, "probabilities": row.tolist()}
             for text, row in zip(texts, rounded, strict=True)
         ]
+
+    def _probed(self, texts: list[str]) -> np.ndarray:
+        with warnings.catch_warnings():
+            # Of what scikit-learn warns here, it warned in the training.
+            warnings.simplefilter("ignore")
+            return self.predict_proba(texts)
 
     def validate_model(self):
         """Raise ModelValidationError unless the probes come out as when the model was sealed."""
@@ -138,7 +146,7 @@ class Classifier(special_k.SerializableModel):
         if not labels or len(set(labels)) < len(labels) or type(threshold) not in (int, float):
             raise ModelValidationError("the model's labels or threshold are not valid")
         expected = np.array([probe["probabilities"] for probe in self.probes], np.float64)
-        found = self.predict_proba([probe["text"] for probe in self.probes])
+        found = self._probed([probe["text"] for probe in self.probes])
         if found.shape != expected.shape or expected.shape[1:] != (len(self.labels),):
             raise ModelValidationError("the model's labels do not match its probabilities")
         if not np.allclose(found, expected, rtol=0, atol=10.0**-PROBE_DIGITS):
@@ -169,7 +177,7 @@ class SportClassifier(Classifier):
     """A logistic regression over tf-idf: says which label a text has.
 
     vocabulary: list of n_terms strings, in the order of the columns.
-    idf: float64 array (n_terms,), the weight of each term.
+    idf: float64 array (n_terms,), the weight of each term; ones, where use_idf is false.
     coefficients: float64 array (n_classes, n_terms), or (1, n_terms) for two classes.
     intercepts: float64 array (n_classes,) or (1,).
     parameters: also what the ``vectorizer`` was made with.
@@ -202,6 +210,8 @@ class SportClassifier(Classifier):
             if not 0 <= least <= most <= MAX_NGRAM_LENGTH:
                 raise ValueError(f"n-grams of {least} to {most} are not supported")
             parameters["ngram_range"] = (least, most)
+        # Where it is not used, idf is stored as ones.
+        parameters["use_idf"] = True
         vectorizer = TfidfVectorizer(**parameters, vocabulary=self.vocabulary)
         vectorizer.idf_ = self.idf
         return vectorizer
@@ -245,7 +255,9 @@ class SportClassifier(Classifier):
             raise ModelValidationError("the model's probes are too long")
         if vectorizer.analyzer != "word" or vectorizer.token_pattern == _usual_pattern():
             return
-        # The expression is somebody's, and no text is too short for a bad one to take for ever.
+        # The expression is somebody's, and no text is too short for a bad one to take for ever. It
+        # is applied to the stop words, too.
+        texts += vectorizer.get_stop_words() or ()
         command = [sys.executable, "-I", "-S", "-c", TRIAL]
         asked = json.dumps([vectorizer.token_pattern, texts]).encode()
         try:

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import log_softmax
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -97,8 +96,8 @@ def _fitted(
 ) -> LogisticRegression:
     model = clone(estimator).set_params(**SOLVER)
     with warnings.catch_warnings():
-        # Whether the model itself converges is asked of its own fit.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        # Of what scikit-learn warns here, it warns again in the model's own fit.
+        warnings.simplefilter("ignore")
         return model.fit(matrix, labels)
 
 

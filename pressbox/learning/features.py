@@ -5,6 +5,7 @@ remember each until then takes gigabytes. Here a first pass counts texts by the 
 and the second remembers only terms that can be frequent enough.
 """
 
+import warnings
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +42,10 @@ def counted(vectorizer: TfidfVectorizer, texts: Sequence[str]) -> csr_array:
     parameters = vectorizer.get_params()
     # scikit-learn checks the parameters, before anything depends on them.
     counter = {name: parameters[name] for name in CountVectorizer().get_params()}
-    CountVectorizer(**{**counter, "vocabulary": ["a"]}).fit(["a"])
+    with warnings.catch_warnings():
+        # Of what it warns, it warns again below.
+        warnings.simplefilter("ignore")
+        CountVectorizer(**{**counter, "vocabulary": ["a"]}).fit(["a"])
     least, most = _bounds(vectorizer, len(texts))
 
     terms, counts = _counted(_analyzer(vectorizer, texts, least), texts)
@@ -57,11 +61,17 @@ def counted(vectorizer: TfidfVectorizer, texts: Sequence[str]) -> csr_array:
 def weighted(vectorizer: TfidfVectorizer, counts: csr_array) -> csr_array:
     """The other half: the counts (n_texts, n_terms), overwritten with the weights.
 
-    Sets ``idf_`` of the vectorizer.
+    Sets ``idf_`` of the vectorizer, if it uses that.
     """
     weighting = _weighting(vectorizer).fit(counts)
-    vectorizer.idf_ = weighting.idf_
+    if vectorizer.use_idf:
+        vectorizer.idf_ = weighting.idf_
     return weighting.transform(counts, copy=False)
+
+
+def idf(vectorizer: TfidfVectorizer) -> np.ndarray:
+    """The weight of each term of a vectorizer that ``weighted`` has set: (n_terms,)."""
+    return vectorizer.idf_ if vectorizer.use_idf else np.ones(len(vectorizer.vocabulary_))
 
 
 def weighted_apart(

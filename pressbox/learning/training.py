@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -19,9 +20,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from pressbox.classifier import MAX_NGRAM_LENGTH, VECTORIZER_PARAMETERS, SportClassifier
+from pressbox.classifier import MAX_NGRAM_LENGTH, SportClassifier
 from pressbox.console import note
 from pressbox.data.corpus import Row
+from pressbox.data.tables import listed
 from pressbox.errors import PressboxError, UsageError
 from pressbox.learning import features, newton
 from pressbox.learning.calibration import Calibration, calibrate
@@ -32,8 +34,30 @@ DECIMALS = 4
 # A gradient as long as this is not due to rounding: the optimum was not found.
 MAX_GRADIENT = 1e-6
 TERMS_PER_PROBE = 8
-# Parameters that say how to compute, not what: they leave no trace in a model.
-COMPUTATIONAL = {"n_jobs", "verbose", "vocabulary", "warm_start"}
+# Parameters that leave no trace in a model: they say how to compute, not what, how bytes become
+# texts, which the texts of a corpus are already, or which terms there are, which a model lists.
+WITHOUT_TRACE = {
+    "decode_error",
+    "encoding",
+    "n_jobs",
+    "verbose",
+    "vocabulary",
+    "warm_start",
+}
+# What JSON has.
+Plain = bool | int | float | str | list | dict | None
+# Parameters that have to stay as they are, and why.
+FIXED = {
+    "dtype": "a model computes in float64",
+    "input": "texts are given as they are, and not as files",
+}
+# What to use instead of what takes a pickle, such as a function.
+INSTEAD = {
+    "analyzer": "'word', 'char' or 'char_wb'",
+    "preprocessor": "lowercase and strip_accents",
+    "random_state": "a whole number",
+    "tokenizer": "token_pattern",
+}
 
 
 def fit(
@@ -56,16 +80,18 @@ def fit(
                 f"{type(given).__name__} is not supported here",
                 f"use {wanted.__name__}, or write a class of your own (docs/your-own-model.md)",
             )
-    with _refusing("vectorizer"):
-        vectorizer = clone(vectorizer)
-        parameters = {"vectorizer": _chosen(vectorizer)}
-        _check_vectorizer(vectorizer, parameters["vectorizer"])
-    with _refusing("estimator"):
-        estimator = clone(estimator)
-        parameters["estimator"] = _chosen(estimator)
-        _check_estimator(estimator)
     # In any other order the sums would differ in their last bits. Sorted rows take no time.
     texts, labels = zip(*sorted(rows), strict=True)
+    with _refusing("vectorizer"):
+        vectorizer = clone(vectorizer)
+        _list_stop_words(vectorizer)
+        parameters = {"vectorizer": _chosen(vectorizer)}
+        _check_vectorizer(vectorizer)
+    with _refusing("estimator"):
+        estimator = clone(estimator)
+        _check_class_weight(estimator, sorted(set(labels)))
+        parameters["estimator"] = _chosen(estimator)
+        _check_estimator(estimator)
     try:
         counts = features.counted(vectorizer, texts)
         calibration = calibrate(counts, labels, vectorizer, estimator)
@@ -73,7 +99,8 @@ def fit(
         matrix = features.weighted(vectorizer, counts)
     except (ValueError, OverflowError) as error:
         raise PressboxError(
-            f"the texts contain nothing to learn from ({error})", "check the source"
+            f"the vectorizer finds no terms to learn from in the {len(texts)} texts ({error})",
+            "check the texts, and min_df, max_df, stop_words and token_pattern in train.py",
         ) from error
     _fit(estimator, matrix, labels)
     nearness = newton.polish(estimator, matrix, labels)
@@ -121,13 +148,15 @@ def _refusing(what: str) -> Iterator[None]:
         ) from error
 
 
-def _check_vectorizer(vectorizer: TfidfVectorizer, chosen: dict) -> None:
-    """Refuse what a model does not keep, and what scikit-learn refuses once it has a text."""
-    for name in chosen.keys() - VECTORIZER_PARAMETERS:
-        raise UsageError(
-            f"{name}={vectorizer.get_params()[name]} is not stored in a model",
-            "remove it from train.py",
-        )
+def _list_stop_words(vectorizer: TfidfVectorizer) -> None:
+    """Make of a set what scikit-learn takes, and always the same."""
+    words = vectorizer.stop_words
+    if isinstance(words, set | frozenset | tuple):
+        vectorizer.stop_words = sorted(words)
+
+
+def _check_vectorizer(vectorizer: TfidfVectorizer) -> None:
+    """Refuse what scikit-learn refuses once it has a text, and terms that are too long."""
     with warnings.catch_warnings():
         # Of what it warns, it warns again in the training itself.
         warnings.simplefilter("ignore")
@@ -142,11 +171,33 @@ def _check_vectorizer(vectorizer: TfidfVectorizer, chosen: dict) -> None:
         )
 
 
+def _check_class_weight(estimator: LogisticRegression, labels: list[str]) -> None:
+    """Refuse weights of labels that are not there, and such as have no optimum; sort the others."""
+    if not isinstance(estimator.class_weight, dict):
+        return
+    weights = {label: _plain(weight) for label, weight in estimator.class_weight.items()}
+    if strange := [repr(label) for label in weights if label not in labels]:
+        raise UsageError(
+            f"class_weight names {listed(strange)}, and no text has such a label",
+            f"name labels of the texts: {listed(labels)}",
+        )
+    for label, weight in weights.items():
+        if type(weight) not in (int, float) or not 0 < weight < np.inf:
+            raise UsageError(
+                f"class_weight of {label!r} is {weight!r:.60}, which is not a positive number",
+                "change it in train.py",
+            )
+    estimator.class_weight = {label: float(weights[label]) for label in sorted(weights)}
+
+
 def _check_estimator(estimator: LogisticRegression) -> None:
     """Refuse what has no one optimum, or another one than the numbers are brought to."""
+    tried = clone(estimator).set_params(verbose=0)
+    if isinstance(tried.class_weight, dict):
+        tried.class_weight = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        clone(estimator).set_params(verbose=0).fit([[0.0], [1.0]] * 2, ["a", "b"] * 2)
+        tried.fit([[0.0], [1.0]] * 2, ["a", "b"] * 2)
     if estimator.solver == "liblinear":
         raise UsageError(
             "solver='liblinear' penalises the intercept too and has another optimum",
@@ -179,7 +230,7 @@ def _canonical(
 ) -> SportClassifier:
     model = SportClassifier(
         vocabulary=vectorizer.get_feature_names_out().tolist(),
-        idf=rounded(vectorizer.idf_),
+        idf=rounded(features.idf(vectorizer)),
         coefficients=rounded(estimator.coef_),
         intercepts=rounded(estimator.intercept_),
         parameters={"labels": estimator.classes_.tolist(), **parameters},
@@ -197,10 +248,11 @@ def rounded(numbers: np.ndarray) -> np.ndarray:
 def _certificate(
     vectorizer: TfidfVectorizer, estimator: LogisticRegression, nearness: newton.Nearness
 ) -> dict:
-    numbers = np.concatenate([vectorizer.idf_, estimator.coef_.ravel(), estimator.intercept_])
+    idf = features.idf(vectorizer)
+    numbers = np.concatenate([idf, estimator.coef_.ravel(), estimator.intercept_])
     bounds = np.concatenate(
         [
-            newton.ULPS_PER_CALL * newton.EPSILON * abs(vectorizer.idf_),
+            newton.ULPS_PER_CALL * newton.EPSILON * abs(idf),
             nearness.coefficients.ravel(),
             np.full(len(estimator.intercept_), nearness.intercepts),
         ]
@@ -222,24 +274,38 @@ def _margins(numbers: np.ndarray) -> np.ndarray:
     return abs(cells - np.floor(cells) - 0.5) / 10**DECIMALS
 
 
-def _chosen(estimator: BaseEstimator) -> dict:
-    """The parameters that were chosen, as JSON has them; the others are scikit-learn's defaults."""
+def _chosen(estimator: BaseEstimator) -> dict[str, Plain]:
+    """The parameters that were chosen, as JSON has them; the others are scikit-learn's defaults.
+
+    UsageError for one that a model does not keep.
+    """
     defaults = type(estimator)().get_params()
     chosen = {}
     for name, value in sorted(estimator.get_params().items()):
-        if name in COMPUTATIONAL or value == defaults[name]:
+        value, default = _plain(value), _plain(defaults[name])
+        plain = isinstance(value, Plain)
+        if name in WITHOUT_TRACE or value is default or (plain and value == default):
             continue
-        value = list(value) if isinstance(value, tuple) else value
-        if not isinstance(value, (bool, int, float, str, list, type(None))):
+        if name in FIXED:
+            raise UsageError(f"{name} cannot be changed: {FIXED[name]}", "remove it from train.py")
+        if not plain:
             raise UsageError(
-                f"{name}={value!r} cannot be stored in a model without a pickle",
-                "use a parameter of plain values, or a class of your own",
+                f"{name}={value!r:.60} cannot be stored in a model without a pickle",
+                f"use {INSTEAD.get(name, 'a plain value')},"
+                " or write a class of your own (docs/your-own-model.md)",
             )
         chosen[name] = value
     if chosen.get("stop_words") == "english":
         # The words themselves: pairs are made of what is between them, in later releases too.
         chosen["stop_words"] = sorted(estimator.get_stop_words())
     return chosen
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it, where that says the same."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _probes(model: SportClassifier) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from support.models import WORDS, shuffled, solver, write_jsonl
 
+from pressbox.classifier import SportClassifier
 from pressbox.data.corpus import load_corpus
 from pressbox.errors import PressboxError, UsageError
 from pressbox.learning import newton, training
@@ -46,7 +48,11 @@ def test_other_texts_give_another_model_digest(corpus, fitted, fit):
         ({"solver": "saga", "l1_ratio": 1}, "the optimum has edges"),
         ({"solver": "saga", "l1_ratio": 0.5}, "the optimum has edges"),
         ({"dual": True}, "dual"),
-        ({"class_weight": {"golf": 2.0}}, "cannot be stored"),
+        ({"class_weight": {"gofl": 2.0}}, "class_weight names 'gofl', and no text has such"),
+        ({"class_weight": {"golf": 0}}, "class_weight of 'golf' is 0, which is not a positive"),
+        ({"class_weight": {"golf": -1.5}}, "is -1.5, which is not a positive number"),
+        ({"class_weight": {"golf": "2"}}, "is '2', which is not a positive number"),
+        ({"class_weight": {"golf": np.nan}}, "is nan, which is not a positive number"),
     ],
 )
 def test_an_estimator_without_the_one_optimum_is_refused(estimator, reason, rows, fit):
@@ -81,6 +87,7 @@ def test_any_wrong_parameter_of_the_estimator_is_one_line_or_works(name, rows, r
         ({"ngram_range": ("a", "b")}, {}, "the vectorizer"),
         ({"stop_words": "klingon"}, {}, "the vectorizer .*klingon"),
         ({"norm": "l3"}, {}, "the vectorizer .*'norm'"),
+        ({"min_df": -1}, {}, "the vectorizer .*'min_df'"),
         ({"ngram_range": (1, 10**9)}, {}, "ngram_range=.* too much memory"),
         ({}, {"C": "30"}, "the estimator .*'C' parameter"),
         ({}, {"max_iter": "many"}, "the estimator .*'max_iter'"),
@@ -249,46 +256,126 @@ def test_probabilitiesare_those_of_scikit_learn(labels, rows):
     assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("parameters", [{"norm": "l3"}, {"min_df": -1}], ids=str)
-def test_what_the_vectorizer_refuses_is_an_error_for_people(parameters, rows):
-    with pytest.raises(PressboxError, match=next(iter(parameters))):
-        training.fit(rows, TfidfVectorizer(**parameters), solver())
-
-
 def test_texts_of_stop_characters_alone_cannot_be_trained_on(fit):
-    with pytest.raises(PressboxError, match="nothing to learn from"):
+    with pytest.raises(PressboxError, match="finds no terms to learn from in the 6 texts"):
         fit([(". , !", "a"), ("? ; a", "b")] * 3)
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"analyzer": str.split},
-        {"tokenizer": list, "token_pattern": None},
-        {"dtype": np.float32},
-        {"use_idf": False},
-    ],
-)
-def test_parameters_that_a_model_cannot_keep_are_refused(parameters, rows, fit):
-    with pytest.raises(UsageError, match=f"^{next(iter(parameters))}="):
+@pytest.mark.parametrize("parameters", [{"min_df": 1000}, {"min_df": 9, "max_df": 8}], ids=str)
+def test_bounds_that_leave_no_term_are_what_is_to_be_changed(parameters, rows, fit):
+    with pytest.raises(PressboxError, match=r"no terms .* min_df\); check the texts, and min_df"):
         fit(rows, vectorizer=parameters)
 
 
+NO_PICKLE = "cannot be stored in a model without a pickle; use "
+# For each parameter a value that is not the default, and what becomes of it.
+KEPT, WITHOUT_TRACE = "kept", "without trace"
+VECTORIZER = {
+    "analyzer": [("char", KEPT), (str.split, f"{NO_PICKLE}'word'")],
+    "binary": [(True, KEPT)],
+    "decode_error": [("ignore", WITHOUT_TRACE), ("loud", "scikit-learn refuses .*decode_error")],
+    "dtype": [(np.float32, "dtype cannot be changed: a model computes in float64; remove")],
+    "encoding": [("cp1252", WITHOUT_TRACE)],
+    "input": [("file", "input cannot be changed: texts are given as they are"),
+              ("filename", "input cannot be changed")],
+    "lowercase": [(False, KEPT)],
+    "max_df": [(20, KEPT), (0.5, KEPT), (np.int64(20), KEPT)],
+    "max_features": [(9, KEPT)],
+    "min_df": [(2, KEPT), (0.1, KEPT), (np.float64(0.1), KEPT)],
+    "ngram_range": [((1, 2), KEPT)],
+    "norm": [("l1", KEPT), (None, KEPT)],
+    "preprocessor": [(str.lower, f"{NO_PICKLE}lowercase")],
+    "smooth_idf": [(False, KEPT)],
+    "stop_words": [("english", KEPT), (["wicket"], KEPT)],
+    "strip_accents": [("unicode", KEPT)],
+    "sublinear_tf": [(True, KEPT)],
+    "token_pattern": [(r"\w+", KEPT)],
+    "tokenizer": [(str.split, f"{NO_PICKLE}token_pattern")],
+    "use_idf": [(False, KEPT)],
+    "vocabulary": [(["ace", "putt", "wicket"], WITHOUT_TRACE)],
+}  # fmt: skip
+ESTIMATOR = {
+    "C": [(30, KEPT), (np.float32(0.5), KEPT), (np.inf, "no unique optimum")],
+    "class_weight": [("balanced", KEPT), ({"tennis": 2, "golf": np.float64(0.5)}, KEPT)],
+    "dual": [(True, "scikit-learn refuses .*dual")],
+    "fit_intercept": [(False, KEPT)],
+    "intercept_scaling": [(2, KEPT)],
+    "l1_ratio": [(0.5, "scikit-learn refuses .*elasticnet")],
+    "max_iter": [(500, KEPT)],
+    "n_jobs": [(2, WITHOUT_TRACE)],
+    "penalty": [("l2", KEPT), (None, "no unique optimum"), ("l1", "refuses|edges")],
+    "random_state": [(1, KEPT), (np.random.RandomState(1), f"{NO_PICKLE}a whole number")],
+    "solver": [("newton-cholesky", KEPT), ("liblinear", "penalises the intercept")],
+    "tol": [(1e-3, KEPT)],
+    "verbose": [(0, WITHOUT_TRACE)],
+    "warm_start": [(True, WITHOUT_TRACE)],
+}
+
+
+def test_what_becomes_of_each_parameter_is_written_down():
+    assert VECTORIZER.keys() == TfidfVectorizer().get_params().keys()
+    assert ESTIMATOR.keys() == LogisticRegression().get_params().keys()
+
+
 @pytest.mark.parametrize(
-    "parameters",
+    ("kind", "name", "value", "outcome"),
     [
-        {"ngram_range": (1, 2)},
-        {"stop_words": ["wicket"], "norm": None},
-        {"sublinear_tf": True, "max_features": 9},
+        (kind, name, *row)
+        for kind, table in (("vectorizer", VECTORIZER), ("estimator", ESTIMATOR))
+        for name, entries in table.items()
+        for row in entries
     ],
 )
-def test_plain_parameters_of_the_vectorizer_are_kept(parameters, rows):
-    vectorizer = TfidfVectorizer(**parameters)
-    estimator = solver()
+@pytest.mark.filterwarnings("ignore:'(n_jobs|penalty)':FutureWarning")
+@pytest.mark.filterwarnings("ignore:The parameter 'token_pattern' will not be used:UserWarning")
+def test_each_parameter_is_kept_or_refused_in_words(kind, name, value, outcome, rows):
+    vectorizer, estimator = TfidfVectorizer(), LogisticRegression()
+    (vectorizer if kind == "vectorizer" else estimator).set_params(**{name: value})
+    if outcome not in (KEPT, WITHOUT_TRACE):
+        with pytest.raises(UsageError, match=outcome) as caught:
+            training.fit(rows, vectorizer, estimator)
+        assert len(str(caught.value)) < 300
+        return
     model = training.fit(rows, vectorizer, estimator)
-    texts = [text for text, _ in rows]
-    expected = expected_probabilities(model, vectorizer, estimator, rows, texts)
-    assert np.allclose(model.predict_proba(texts), expected, rtol=0, atol=2e-4)
+    assert (name in model.parameters[kind]) == (outcome == KEPT)
+    # Sealed and opened, it answers as scikit-learn does.
+    stored = json.loads(model.payload()["parameters.json"])
+    opened = SportClassifier(
+        model.vocabulary, model.idf, model.coefficients, model.intercepts, stored
+    )
+    texts = [text for text, _ in rows] + ["", "The ACE is Ålesund's"]
+    exact = estimator.set_params(solver="newton-cg", tol=1e-9, max_iter=1000)
+    expected = expected_probabilities(model, vectorizer, exact, rows, texts)
+    assert np.allclose(opened.predict_proba(texts), expected, rtol=0, atol=3e-4)
+
+
+def test_sets_of_stop_words_are_kept_and_always_the_same(rows, fit):
+    words = ["wicket", "ace", *TfidfVectorizer(stop_words="english").get_stop_words()]
+    given = [kind(words) for kind in (frozenset, set, tuple, sorted)]
+    models = [fit(rows, vectorizer={"stop_words": words}) for words in given]
+    assert len({model.digest for model in models}) == 1
+    assert models[0].parameters["vectorizer"]["stop_words"] == sorted(words)
+    assert not {"wicket", "ace"} & set(models[0].vocabulary)
+
+
+def test_weights_of_labels_are_kept_and_always_the_same(rows, fit):
+    weights = {"golf": 2.0, "cricket": 0.5}
+    ways = [weights, dict(reversed(weights.items())), {"golf": 2, "cricket": np.float64(0.5)}]
+    models = [fit(rows, estimator={"C": 30, "class_weight": way}) for way in ways]
+    assert len({model.digest for model in models}) == 1
+    assert models[0].certificate["certified"] is True
+    assert models[0].digest != fit(rows, estimator={"C": 30}).digest
+
+
+@pytest.mark.parametrize(
+    ("vectorizer", "estimator", "warning"),
+    [({}, {"n_jobs": 2}, "n_jobs"), ({}, {"penalty": "l2"}, "penalty"),
+     ({"stop_words": ["The"]}, {}, "stop_words")],
+)  # fmt: skip
+def test_what_scikit_learn_warns_of_is_said_once(vectorizer, estimator, warning, rows, fit):
+    with pytest.warns(match=warning) as said:
+        fit(rows, vectorizer, estimator)
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("labels", [2, 3])
