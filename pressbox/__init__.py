@@ -1,4 +1,7 @@
-"""Train, seal, verify and use the newsroom's sports classifier. See README.md."""
+"""Train, seal, verify and use the newsroom's sports classifier.
+
+docs/python.md shows what each name below is for; README.md, the commands.
+"""
 
 import sys
 
@@ -13,21 +16,35 @@ __version__ = "0.1.0"
 # The checkout, or the folder that the package is installed in.
 ROOT = Path(__file__).resolve().parent.parent
 
-# What users import, and where it lives; scikit-learn is only loaded by whoever needs it.
+# What users import, and where it lives; scikit-learn is only loaded by whoever needs it. Editors
+# and type checkers read the same in __init__.pyi.
 _HOME = {
+    "Classifier": "classifier",
+    "Corpus": "data.corpus",
+    "Layout": "data.tables",
+    "NotTrusted": "errors",
+    "Policy": "sealing.policy",
+    "PressboxError": "errors",
+    "Reason": "errors",
     "SportClassifier": "classifier",
+    "UsageError": "errors",
+    "Verified": "sealing.tarball",
     "begin": "runs.publishing",
     "evaluate": "learning.evaluation",
     "fit": "learning.training",
     "load_corpus": "data.corpus",
     "open_model": "sealing.tarball",
     "seal": "sealing.tarball",
+    "verify": "sealing.tarball",
 }
-# From the table above; type checkers would want each name written again.
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["ROOT", "__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'pressbox' has no attribute {name!r}")
     return getattr(import_module(f"pressbox.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

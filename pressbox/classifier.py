@@ -9,12 +9,15 @@ import json
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from pressbox import payload
+from pressbox.data.tables import listed
+from pressbox.errors import UsageError, visible
 from pressbox.payload import payload_digest
 from pressbox.special_k import special_k
 
@@ -73,6 +76,20 @@ if "npy" not in REGISTRY.available_serializers:
     REGISTRY.register_serializer("npy", NpyIO)
 
 
+def checked(texts: Iterable[str]) -> list[str]:
+    """The texts, once and for all. UsageError for what is not a string, or for one string alone."""
+    if isinstance(texts, str):
+        raise UsageError("one text was given, not a list of texts", "give [text]")
+    texts = list(texts)
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            raise UsageError(
+                f"text {number} of {len(texts)} is {text!r:.60}, not a string",
+                "omit it, or give '' for a text that is missing",
+            )
+    return texts
+
+
 class Classifier(special_k.SerializableModel):
     """What every model is: labels, probabilities, probes to check itself with, and a statement.
 
@@ -84,6 +101,7 @@ class Classifier(special_k.SerializableModel):
     parameters: JSON object: ``labels``, and ``threshold``, the least probability that is sure.
     probes: JSON list of {text, probabilities}, recomputed by ``validate_model``.
     statement: JSON object, where the model comes from (see provenance.py); no part of the payload.
+    facts: of a model that was opened, the ``Facts`` that are known of it; else None.
     """
 
     ATTRIBUTES: ClassVar[dict[str, str]] = {}
@@ -94,6 +112,28 @@ class Classifier(special_k.SerializableModel):
         self.parameters = parameters
         self.probes = list(probes)
         self.statement = {}
+        self.facts = None
+
+    def __repr__(self) -> str:
+        known = vars(self).get("facts")
+        name = f" {known.name!r}" if known else ""
+        return visible(f"<{type(self).__name__}{name}: {'; '.join(self._told())}>")
+
+    def _told(self) -> Iterator[str]:
+        """What it is, in words. Whatever is missing, it is not told."""
+        known, parameters = vars(self).get("facts"), vars(self).get("parameters")
+        if isinstance(parameters, dict):
+            labels = parameters.get("labels", [])
+            yield f"{len(labels)} labels ({listed(labels)})"
+            yield f"sure from {parameters.get('threshold', 0)} on"
+        if not known:
+            yield "not signed"
+        elif known.signer.demo:
+            yield "signed with the published demo key, as anybody could"
+        else:
+            yield f"signed by {known.signer.user_id} ({known.signer.fingerprint})"
+        if known:
+            yield f"sealed at {known.sealed_at}"
 
     @classmethod
     def stored(cls) -> dict[str, tuple[str, str]]:
@@ -115,10 +155,13 @@ class Classifier(special_k.SerializableModel):
 
     def predict(self, texts) -> np.ndarray:
         """The likeliest label of each text: (n_texts,) of str."""
-        return np.array(self.labels)[self.predict_proba(texts).argmax(axis=1)]
+        return self.decide(texts)[0]
 
     def decide(self, texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For each text the likeliest label (str), its probability, and whether that is sure."""
+        texts = checked(texts)
+        if not texts:
+            return np.empty(0, str), np.empty(0), np.empty(0, bool)
         probabilities = self.predict_proba(texts)
         likeliest = probabilities.max(axis=1)
         labels = np.array(self.labels)[probabilities.argmax(axis=1)]
@@ -197,6 +240,11 @@ class SportClassifier(Classifier):
         self.coefficients = coefficients
         self.intercepts = intercepts
 
+    def _told(self) -> Iterator[str]:
+        if isinstance(terms := vars(self).get("vocabulary"), list):
+            yield f"{len(terms)} terms"
+        yield from super()._told()
+
     @cached_property
     def _vectorizer(self):
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -218,6 +266,9 @@ class SportClassifier(Classifier):
 
     def predict_proba(self, texts) -> np.ndarray:
         """The probability of each label, in the order of ``labels``: (n_texts, n_classes)."""
+        texts = checked(texts)
+        if not texts:
+            return np.empty((0, len(self.labels)))
         # special_k has no types, so type checkers take the cached property for its descriptor.
         matrix = cast(Any, self._vectorizer).transform(texts)
         # SciPy would copy all coefficients for the product; of these terms it needs few.

@@ -18,7 +18,7 @@ from pathlib import Path
 from pressbox.console import note
 from pressbox.data.sources import NAMED_SOURCES, read
 from pressbox.data.tables import Found, Layout, listed
-from pressbox.errors import PressboxError
+from pressbox.errors import PressboxError, visible
 
 # One row in so many is held out of a source that has no test part of its own.
 HELD_OUT = 5
@@ -28,7 +28,7 @@ Row = tuple[str, str]  # text, label
 DEFAULT = Layout()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Corpus:
     """Texts and labels, to train on and to evaluate on.
 
@@ -42,6 +42,11 @@ class Corpus:
     test: tuple[Row, ...]
     test_source: str = ""
     layout: Layout = DEFAULT
+
+    def __repr__(self) -> str:
+        origin = " and ".join(filter(None, (self.source, self.test_source)))
+        texts = f"{len(self.train)} texts to train on, {len(self.test)} to evaluate on"
+        return visible(f"<Corpus of {origin}: {texts}; {len(self.labels)} labels>")
 
     @property
     def labels(self) -> list[str]:
@@ -61,7 +66,7 @@ class Corpus:
 
 
 def load_corpus(
-    source: str = "newsroom", test_source: str = "", layout: Layout = DEFAULT
+    source: str | Path = "newsroom", test_source: str | Path = "", layout: Layout = DEFAULT
 ) -> Corpus:
     """Load ``newsroom``, ``newsgroups``, a folder of texts, a table or a folder of its parts.
 
@@ -69,32 +74,32 @@ def load_corpus(
     source's test part, or all of it if it has none. The layout is that of both. Raises UsageError
     if there is no such source, PressboxError if it holds no usable corpus.
     """
-    source, train, test = _load(source, layout)
+    name, train, test = _load(source, layout)
     if test is None:
         train, test = _hold_out(train)
         if not test and train and not test_source:
             raise PressboxError(
-                f"{source} has too few texts to keep one for the evaluation",
+                f"{name} has too few texts to keep one for the evaluation",
                 "give each label three or more",
             )
+    test_name = ""
     if test_source:
-        test_source, everything, part = _load(test_source, layout)
+        test_name, everything, part = _load(test_source, layout)
         test = everything if part is None else part
-    _check(train, source)
-    where = test_source or f"the test part of {source}"
+    _check(train, name)
+    where = test_name or f"the test part of {name}"
     if not test:
         raise PressboxError(f"{where} is empty", "fill it, or omit it")
-    test = _fitting(test, train, where, bool(test_source))
-    return Corpus(source, tuple(sorted(train)), tuple(sorted(test)), test_source, layout)
+    test = _fitting(test, train, where, bool(test_name))
+    return Corpus(name, tuple(sorted(train)), tuple(sorted(test)), test_name, layout)
 
 
-def _load(source: str, layout: Layout) -> tuple[str, list[Row], list[Row] | None]:
+def _load(source: str | Path, layout: Layout) -> tuple[str, list[Row], list[Row] | None]:
     """The name of a source, its rows to train on, and those to evaluate on if it has them apart."""
     train, test = read(source, layout)
-    if source not in NAMED_SOURCES:
-        source = Path(source).resolve().name
-    train = _cleaned(train, source)
-    return source, train, None if test is None else _cleaned(test, source)
+    # A Path is a path, even if it is called as a source that is known by its name.
+    name = str(source) if source in NAMED_SOURCES else Path(source).resolve().name
+    return name, _cleaned(train, name), None if test is None else _cleaned(test, name)
 
 
 def _cleaned(found: Iterable[Found], source: str) -> list[Row]:

@@ -31,11 +31,11 @@ EMBEDDED = ROOT / "corpus" / "newsroom.jsonl"
 NAMED_SOURCES = ("newsroom", "newsgroups")
 
 
-def read(source: str, layout: Layout) -> tuple[Iterable[Found], Iterable[Found] | None]:
+def read(source: str | Path, layout: Layout) -> tuple[Iterable[Found], Iterable[Found] | None]:
     """The rows of a source to train on, and those to evaluate on, None if it has none apart.
 
-    source: one of NAMED_SOURCES, a folder or a table. Raises UsageError if it is none of them; a
-    PressboxError comes as late as the row that it is about.
+    source: one of NAMED_SOURCES, a folder or a table; a Path is never one of the names. Raises
+    UsageError if it is none of them; a PressboxError comes as late as the row that it is about.
     """
     if source == "newsroom":
         return table(EMBEDDED, Layout()), None
@@ -50,7 +50,8 @@ def read(source: str, layout: Layout) -> tuple[Iterable[Found], Iterable[Found] 
         return _folder(path, layout)
     if not os.path.isfile(path) and not os.path.exists(path):
         raise UsageError(
-            f"there is no source {source!r}", f"give newsroom, newsgroups, a folder, or {A_TABLE}"
+            f"there is no source {str(source)!r}",
+            f"give newsroom, newsgroups, a folder, or {A_TABLE}",
         )
     if not is_table(path.name) or not path.is_file():
         raise UsageError(f"{path} is not a source", f"give a folder, or {A_TABLE}")

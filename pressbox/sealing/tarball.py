@@ -13,9 +13,9 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pressbox import payload
 from pressbox.atomic import beside
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     # To verify a model takes no NumPy.
     import numpy as np
 
+    from pressbox.classifier import Classifier
+
 SUFFIX = ".tar.gz"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -53,11 +55,11 @@ class Verified:
     """
 
     facts: Facts
-    statement: Statement
-    metadata: dict
-    members: dict[str, memoryview]
-    tar: memoryview
-    signer: Signer
+    statement: Statement = field(repr=False)
+    metadata: dict = field(repr=False)
+    members: dict[str, memoryview] = field(repr=False)
+    tar: memoryview = field(repr=False)
+    signer: Signer = field(repr=False)
     kind: tuple[str, str]
 
     def json(self, name: str):
@@ -69,21 +71,26 @@ class Verified:
         return payload.read(bytes(self.members[name]))
 
 
-def verify(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING) -> Verified:
+def verify(path: Path | str, trusted: Path | str = GNUPG, policy: Policy = NOTHING) -> Verified:
     """Prove where the tarball at ``path`` comes from, against the signers in ``trusted``.
 
     Raises UsageError if there is no file, NotTrusted with its reason for anything that is not as
     it has to be.
     """
-    return _verified(container.read_file(Path(path)), trusted, policy)
+    return _verified(container.read_file(Path(path)), Path(trusted), policy)
 
 
-def open_model(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING):
-    """Verify the tarball, and only then load it: the SportClassifier that was sealed."""
+def open_model(
+    path: Path | str, trusted: Path | str = GNUPG, policy: Policy = NOTHING
+) -> "Classifier":
+    """Verify the tarball, and only then load it: the Classifier that was sealed.
+
+    Raises what ``verify`` raises, and NotTrusted for a model that does not load.
+    """
     return _loaded(verify(path, trusted, policy))
 
 
-def describe(path: Path, trusted: Path = GNUPG, policy: Policy = NOTHING) -> dict:
+def describe(path: Path | str, trusted: Path | str = GNUPG, policy: Policy = NOTHING) -> dict:
     """Verify the tarball, and say what it is: the JSON of its ``Facts``."""
     return verify(path, trusted, policy).facts.as_json()
 
@@ -175,9 +182,11 @@ def _loaded(verified: Verified):
         reading_model("does not load"),
     ):
         _demand_attributes(verified)
-        return special_k.load_model_from_tarball_stream(
+        model = special_k.load_model_from_tarball_stream(
             _Memory(verified.tar), gpg_home_dir=home, run_model_validation=True
         )
+    model.facts = verified.facts
+    return model
 
 
 def _demand_attributes(verified: Verified) -> None:
@@ -216,13 +225,13 @@ def model_name(path: Path) -> str:
     return name
 
 
-def seal(model, path: Path, key: SigningKey, trusted: Path = GNUPG) -> Verified:
+def seal(model: Any, path: Path | str, key: SigningKey, trusted: Path | str = GNUPG) -> Verified:
     """Sign the model, open the result again in full, and put it at ``path`` in one step.
 
     Returns what was opened. Whatever fails, the file that was at ``path`` stays as it was and no
     other file is left. The model itself is not touched.
     """
-    path = Path(path)
+    path, trusted = Path(path), Path(trusted)
     content = _signed(model, key)
     try:
         with beside(path) as file:

@@ -5,10 +5,12 @@ import io
 import pickle
 
 import numpy as np
+import pandas
 import pytest
 from special_k.exceptions import ModelValidationError
 
-from pressbox.classifier import NpyIO, SportClassifier
+from pressbox.classifier import Classifier, NpyIO, SportClassifier
+from pressbox.errors import UsageError
 from pressbox.payload import payload_digest
 
 
@@ -38,6 +40,55 @@ def test_probabilities_are_the_softmax_of_the_scores():
     three = hand_made(["golf", "hockey", "tennis"], [[0, 0], [-3, 3], [3, -3]])
     scale = 1 + np.e**-3 + np.e**3
     assert three.predict_proba(["ace"])[0] == pytest.approx(np.exp([0, -3, 3]) / scale)
+
+
+@pytest.mark.parametrize("nothing", [[], (), iter(()), np.array([], str)], ids=type)
+def test_no_texts_have_no_labels(nothing, fitted):
+    nothing = list(nothing)
+    assert fitted.predict(nothing).shape == (0,)
+    assert fitted.predict_proba(nothing).shape == (0, 3)
+    labels, probabilities, sure = fitted.decide(nothing)
+    assert (labels.tolist(), probabilities.tolist(), sure.tolist()) == ([], [], [])
+    assert fitted.predict(["a wicket"]).dtype.kind == labels.dtype.kind == "U"
+
+
+def test_no_texts_have_no_labels_whatever_the_class():
+    class Own(Classifier):
+        def predict_proba(self, texts):
+            raise AssertionError("it need not take no texts")
+
+    assert Own({"labels": ["x", "y"]}).predict([]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "saying"),
+    [
+        ("one text", "one text was given, not a list of texts; give"),
+        (["a", None], "text 2 of 2 is None, not a string; omit it, or give ''"),
+        ([float("nan")], "text 1 of 1 is nan, not a string"),
+        ([b"a"], "text 1 of 1 is b'a', not a string"),
+    ],
+)
+def test_what_is_not_a_list_of_texts_is_said_in_words(texts, saying, fitted):
+    for ask in (fitted.predict, fitted.predict_proba, fitted.decide):
+        with pytest.raises(UsageError, match=saying):
+            ask(texts)
+
+
+def test_any_collection_of_texts_is_taken(fitted):
+    texts = ["a wicket", "the fairway"]
+    for given in (tuple(texts), iter(texts), np.array(texts), pandas.Series(texts)):
+        assert fitted.predict(given).tolist() == ["cricket", "golf"]
+
+
+def test_a_model_says_what_it_is(fitted):
+    assert repr(fitted) == (
+        "<SportClassifier: 36 terms; 3 labels (cricket, golf, tennis);"
+        " sure from 0.6 on; not signed>"
+    )
+    assert "\x1b" not in repr(hand_made(["a\x1b[31m", "b"], [[3, -3]]))
+    # As in special_k's hands, before it is whole.
+    assert repr(SportClassifier.__new__(SportClassifier)) == "<SportClassifier: not signed>"
 
 
 def test_an_intact_model_is_valid(fitted):

@@ -45,6 +45,18 @@ def test_an_opened_model_predicts_as_before_it_was_sealed(model, earlier):
     assert np.array_equal(opened.predict_proba(TEXTS), model.predict_proba(TEXTS))
 
 
+def test_an_opened_model_says_whose_it_is(earlier, model, stranger, tmp_path):
+    said = repr(tarball.open_model(earlier))
+    assert said.startswith("<SportClassifier 'small': ")
+    assert "signed with the published demo key, as anybody could; sealed at 20" in said
+    path = tmp_path / "theirs.tar.gz"
+    folder = trust(tmp_path / "trusted", stranger)
+    tarball.seal(model, str(path), stranger.signing, str(folder))
+    opened = tarball.open_model(str(path), str(folder))
+    assert f"signed by {opened.facts.signer.user_id} ({stranger.fingerprint})" in repr(opened)
+    assert len(repr(tarball.verify(path, folder))) < 5000
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 def test_plain_special_k_loads_what_its_trusted_keys_signed(
     trusted, model, earlier, stranger, tmp_path, monkeypatch

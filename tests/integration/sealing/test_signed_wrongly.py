@@ -169,6 +169,9 @@ def vectorizer(**parameters):
 ENDLESS = {
     "an expression of choices": lambda: endless_probe(r"(?:a|aa)+$"),
     "an expression of nested repeats": lambda: endless_probe(r"(a*)*!"),
+    "an expression of nested repeats, and a stop word": lambda: vectorizer(
+        **{"token_pattern": r"(a*)*!", "stop_words": ["a" * 60]}
+    ),
     "an expression too large to compile": lambda: endless_probe("(?:" * 5000),
     "n-grams without end": lambda: vectorizer(ngram_range=[1, 10**9]),
     "n-grams of nothing": lambda: vectorizer(ngram_range=[2, 1]),

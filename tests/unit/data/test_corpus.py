@@ -6,6 +6,7 @@ import os
 import re
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import pyarrow
 import pytest
@@ -117,6 +118,20 @@ def test_the_digest_of_the_newsroom_never_changes():
 def test_the_folder_one_is_in_is_a_source(rows, corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(write_folder(tmp_path / "here", rows))
     assert load_corpus(".").digest == corpus.digest
+
+
+def test_a_path_is_a_source_and_never_a_name(rows, table, corpus, tmp_path, monkeypatch):
+    assert load_corpus(table).digest == load_corpus(str(table)).digest == corpus.digest
+    assert load_corpus(table, table.parent / table.name).test_source == "small.jsonl"
+    monkeypatch.chdir(write_folder(tmp_path / "newsroom", rows).parent)
+    assert load_corpus(Path("newsroom")).digest == corpus.digest
+    assert load_corpus("newsroom").digest != corpus.digest
+
+
+def test_a_corpus_says_what_it_is_and_not_all_that_it_holds(corpus):
+    assert repr(corpus) == (
+        "<Corpus of small.jsonl: 24 texts to train on, 6 to evaluate on; 3 labels>"
+    )
 
 
 def test_shuffled_rows_give_the_same_corpus(rows, corpus, tmp_path):
