@@ -61,8 +61,15 @@ def browser():
 def given(fit):
     """What the page of the embedded corpus's model is made of."""
     corpus = load_corpus()
-    vectorizer = {"sublinear_tf": True, "ngram_range": (1, 2), "min_df": 2}
-    models = [fit(corpus.train, vectorizer, {"C": c}) for c in (1, 30)]
+    vectorizer = {
+        "sublinear_tf": True,
+        "ngram_range": (1, 2),
+        "min_df": 2,
+        "stop_words": "english",
+    }
+    # As train.py has it, but for C in the model that is replaced.
+    estimator = {"solver": "lbfgs", "max_iter": 100, "tol": 0.1}
+    models = [fit(corpus.train, vectorizer, {**estimator, "C": c}) for c in (1, 30)]
     answers = [evaluation.evaluate(model, corpus.test) for model in models]
     statements = [
         stated("sports", model.digest, corpus, metrics)
@@ -85,7 +92,8 @@ def given(fit):
     ]
     return {
         "facts": facts[1],
-        "statement": statements[1],
+        "statement": with_byproducts(statements[1], certificate=models[1].certificate).content,
+        "parameters": models[1].parameters,
         "details": answers[1][1],
         "words": words[1],
         "previous": report.remembered(facts[0], answers[0][1], words[0]),
@@ -115,10 +123,10 @@ def hostile(given):
     return {**given, "details": details, "facts": facts, "words": words}
 
 
-def made(facts, statement, details, words, previous):
+def made(facts, statement, parameters, details, words, previous):
     """The page of these."""
     statement = with_byproducts(statement, evaluation=details, replaced=previous)
-    return report.page(facts, statement, words)
+    return report.page(facts, statement, parameters, words)
 
 
 @pytest.fixture(scope="session")
@@ -231,37 +239,103 @@ def column(browser, number):
     ]
 
 
+def sorts(browser):
+    headers = browser.find_elements(By.CSS_SELECTOR, "#sports thead th")
+    return [header.get_attribute("aria-sort") for header in headers]
+
+
 @pytest.mark.parametrize("reach", [press, lambda browser, element: element.click()])
 def test_the_table_sorts(reach, show):
     browser = show()
     sports, f1 = column(browser, 0), column(browser, 3)
-    assert sports == sorted(sports)
-    headers = browser.find_elements(By.CSS_SELECTOR, "#sports thead th")
-    buttons = [header.find_element(By.TAG_NAME, "button") for header in headers]
-    assert [button.text for button in buttons] == ["Sport", "Precision", "Recall", "F1", "Texts"]
+    # The worst comes first.
+    assert f1 == sorted(f1, key=float)
+    assert sorts(browser) == [*[None] * 3, "ascending", *[None] * 2]
+    buttons = browser.find_elements(By.CSS_SELECTOR, "#sports thead th button")
+    names = ["Sport", "Precision", "Recall", "F1", "Tested", "Trained"]
+    assert [button.text for button in buttons] == names
 
     reach(browser, buttons[3])
-    assert [header.get_attribute("aria-sort") for header in headers] == [
-        *[None] * 3,
-        "ascending",
-        None,
-    ]
-    assert column(browser, 3) == sorted(f1, key=float)
-    assert sorted(column(browser, 0)) == sports
-    assert column(browser, 0) != sports
-
-    reach(browser, buttons[3])
-    assert headers[3].get_attribute("aria-sort") == "descending"
+    assert sorts(browser)[3] == "descending"
     assert column(browser, 3) == sorted(f1, key=float, reverse=True)
 
-    # 100 % is more than 92 %, though its first digit is not.
+    # 100% is more than 92%, though its first digit is not.
     reach(browser, buttons[1])
-    shares = [int(text.split()[0]) for text in column(browser, 1)]
+    assert sorts(browser) == [None, "ascending", *[None] * 4]
+    shares = [int(text.rstrip("%")) for text in column(browser, 1)]
     assert shares == sorted(shares)
     assert shares[-1] == 100
 
     reach(browser, buttons[0])
-    assert column(browser, 0) == sports
+    assert column(browser, 0) == sorted(sports) != sports
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("corner", [(0, 0), (1, 1)])
+def test_a_header_cell_sorts_wherever_it_is_pressed(corner, width, show):
+    browser = show(width=width)
+    header = browser.find_elements(By.CSS_SELECTOR, "#sports thead th")[1]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", header)
+    place = browser.execute_script(
+        """
+        const box = arguments[0].getBoundingClientRect();
+        return [box.left + 2 + arguments[1] * (box.width - 4),
+            box.top + 2 + arguments[2] * (box.height - 4)]""",
+        header,
+        *corner,
+    )
+    browser.execute_script("document.elementFromPoint(...arguments[0]).click()", place)
+    assert sorts(browser)[1] == "ascending"
+
+
+ARROWS = """
+return [...document.querySelectorAll("#sports thead th button")].map((button) =>
+    ["::before", "::after"].map((part) => getComputedStyle(button, part).content)
+        .join("").match(/[↕↑↓]/g)?.join(""))"""
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_an_arrow_says_how_a_column_is_sorted_or_that_it_can_be(width, show):
+    browser = show(width=width)
+    assert browser.execute_script(ARROWS) == list("↕↕↕↑↕↕")
+    buttons = browser.find_elements(By.CSS_SELECTOR, "#sports thead th button")
+    buttons[3].click()
+    assert browser.execute_script(ARROWS) == list("↕↕↕↓↕↕")
+    buttons[0].click()
+    assert browser.execute_script(ARROWS) == list("↑↕↕↕↕↕")
+
+
+def matrix(browser):
+    """The box of the matrix, how far it is scrolled, what it hides, whether its edges fade."""
+    box = browser.find_element(By.CSS_SELECTOR, "#confusion .wide")
+    left, hidden, mask = browser.execute_script(
+        "const box = arguments[0]; return [box.scrollLeft, box.scrollWidth - box.clientWidth,"
+        "getComputedStyle(box).maskImage]",
+        box,
+    )
+    hint = browser.find_element(By.CSS_SELECTOR, "#confusion .hint")
+    return box, left, hidden, mask, hint.is_displayed()
+
+
+def test_the_matrix_on_a_phone_shows_that_it_scrolls_and_the_keyboard_scrolls_it(show):
+    browser = show(width=PHONE)
+    box, left, hidden, mask, hinted = matrix(browser)
+    assert left == 0 < 100 < hidden
+    assert "gradient(to left" in mask
+    assert hinted
+    press(browser, box, Keys.ARROW_RIGHT)
+    eventually(browser, lambda browser: matrix(browser)[1] > 0)
+    eventually(browser, lambda browser: matrix(browser)[3].count("rgba(0, 0, 0, 0)") == 2)
+    box.send_keys(Keys.END)
+    browser.execute_script("arguments[0].scrollLeft = 9999", box)
+    # At its end nothing more is to be seen but what is before.
+    eventually(browser, lambda browser: "gradient(to right" in matrix(browser)[3])
+    assert matrix(browser)[3].count("rgba(0, 0, 0, 0)") == 1
+
+
+def test_a_matrix_that_fits_promises_nothing_more(show):
+    _, _, hidden, mask, hinted = matrix(show(width=DESKTOP))
+    assert (hidden, mask, hinted) == (0, "none", False)
 
 
 @pytest.mark.parametrize("system", ["light", "dark"])
@@ -427,8 +501,11 @@ def test_without_its_script_it_is_read_just_as_well(show, pages):
     browser = show("plain")
     assert not any(button.is_displayed() for button in browser.find_elements(By.TAG_NAME, "button"))
     headers = browser.find_elements(By.CSS_SELECTOR, "#sports thead th")
-    assert [header.text for header in headers] == ["Sport", "Precision", "Recall", "F1", "Texts"]
+    names = ["Sport", "Precision", "Recall", "F1", "Tested", "Trained"]
+    assert [header.text for header in headers] == names
     assert len(column(browser, 0)) == 14
+    assert not browser.find_element(By.CLASS_NAME, "hint").is_displayed()
+    assert show("plain", PHONE).find_element(By.CLASS_NAME, "hint").is_displayed()
 
 
 def test_on_paper_it_is_light_and_whole_and_has_no_buttons(show, given, screenshots):
@@ -460,19 +537,21 @@ def screenshots(tmp_path_factory):
     return Path(named) if named else tmp_path_factory.mktemp("screenshots")
 
 
+def shot(browser, width, height):
+    """The top of the page as a PNG."""
+    clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+    answer = browser.execute_cdp_cmd(
+        "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
+    )
+    return base64.b64decode(answer["data"])
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_a_screenshot_is_taken_for_people_to_look_at(width, theme, show, screenshots):
     browser = show(width=width, theme=theme)
     height = browser.execute_script("return document.documentElement.scrollHeight")
-    answer = browser.execute_cdp_cmd(
-        "Page.captureScreenshot",
-        {
-            "captureBeyondViewport": True,
-            "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
-        },
-    )
-    content = base64.b64decode(answer["data"])
+    content = shot(browser, width, height)
     (screenshots / f"sports-{width}-{theme}.png").write_bytes(content)
     # PNG says its size in its header.
     assert int.from_bytes(content[16:20]) == width
