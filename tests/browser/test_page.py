@@ -5,6 +5,7 @@ What it looks like is for people to judge: PRESSBOX_SCREENSHOTS names a folder f
 
 import base64
 import copy
+import io
 import json
 import os
 import re
@@ -13,6 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from support import ROOT
 from support.models import stated, with_byproducts
 
 from pressbox.data.corpus import load_corpus
@@ -123,6 +127,21 @@ def hostile(given):
     return {**given, "details": details, "facts": facts, "words": words}
 
 
+def default(given):
+    """The same as in a clone without a change, sealed on a day that is fixed."""
+    facts = replace(
+        given["facts"],
+        code=replace(given["facts"].code, dirty=False),
+        drift=[],
+        sealed_at="2026-11-26T09:00:00Z",
+        signer=replace(
+            given["facts"].signer,
+            user_id="Pressbox demo key (published, proves nothing) <demo@pressbox.example>",
+        ),
+    )
+    return {**given, "facts": facts, "previous": None}
+
+
 def made(facts, statement, parameters, details, words, previous):
     """The page of these."""
     statement = with_byproducts(statement, evaluation=details, replaced=previous)
@@ -137,6 +156,7 @@ def pages(given, hostile, tmp_path_factory):
         "sports": made(**given),
         "hostile": made(**hostile),
         "old": made(**{**given, "details": None, "previous": None}),
+        "default": made(**default(given)),
     }
     for name, content in contents.items():
         (folder / f"{name}.html").write_text(content)
@@ -556,3 +576,29 @@ def test_a_screenshot_is_taken_for_people_to_look_at(width, theme, show, screens
     # PNG says its size in its header.
     assert int.from_bytes(content[16:20]) == width
     assert int.from_bytes(content[20:24]) == height
+
+
+# The headings of the first screen, which ends with the section on quality.
+HEADINGS = """
+return [...document.querySelectorAll("nav a, #quality h2, #quality dt")]
+    .map((heading) => heading.textContent)"""
+
+
+def test_the_picture_in_the_docs_has_the_headings_of_the_page(show, screenshots):
+    """docs/page.png is the page.png that this leaves beside the other screenshots."""
+    browser = show("default")
+    headings = browser.execute_script(HEADINGS)
+    height = browser.execute_script(
+        "return Math.round(document.getElementById('quality').getBoundingClientRect().bottom)"
+    )
+    # Few colours, few bytes.
+    picture = Image.open(io.BytesIO(shot(browser, DESKTOP, height))).convert("RGB").quantize(256)
+    told = PngInfo()
+    told.add_text("Headings", json.dumps(headings))
+    path = screenshots / "page.png"
+    picture.save(path, optimize=True, pnginfo=told)
+    assert path.stat().st_size < 150_000
+    with Image.open(ROOT / "docs" / "page.png") as kept:
+        assert (kept.width, json.loads(kept.info["Headings"])) == (DESKTOP, headings), (
+            "run scripts/test.sh browser, look at .cache/screenshots/page.png, copy it to docs/"
+        )

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import ROOT
 
 import pressbox
@@ -430,6 +431,28 @@ def test_where_the_texts_of_mistakes_were_kept_out_it_does_not_say_that_there_we
 ):
     document = Document(page(details={**details, "mistakes": []}))
     assert "It made 1; the model does not hold the texts." in document.text("p")
+
+
+def old_headings(document):
+    """Those that the picture in the docs has and the page does not."""
+    with Image.open(ROOT / "docs" / "page.png") as picture:
+        headings = json.loads(picture.info["Headings"])
+    assert "How good it is" in headings
+    return set(headings) - set(document.text("a", "h2", "dt"))
+
+
+def test_the_headings_of_the_picture_in_the_docs_are_those_of_the_page(page):
+    # scripts/test.sh browser makes it: .cache/screenshots/page.png.
+    assert old_headings(Document(page())) == set()
+    renamed = page().replace(">How good it is<", ">How well it does<")
+    assert old_headings(Document(renamed)) == {"How good it is"}
+
+
+def test_the_picture_in_the_docs_is_no_burden():
+    path = ROOT / "docs" / "page.png"
+    assert path.stat().st_size < 150_000
+    with Image.open(path) as picture:
+        assert picture.width == 1280
 
 
 def test_points_of_one_size_are_drawn_in_full():
