@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pressbox.environment.drift import UNKNOWN
+from pressbox.environment.drift import UNKNOWN, shortened
 from pressbox.errors import SPACE, reading_model, visible
 from pressbox.page.figures import (
     Number,
@@ -38,6 +38,8 @@ WORDS, NAMED, ENTRIES, LONGEST = 12, 4, 5, 80
 EARLIER_DIGITS = 4
 # Of a model's parameters, those that have words of their own.
 TOLD_APART = {"labels", "temperature", "threshold"}
+# What names every drift of a model.
+NAMES_ALL = "pressbox show names them"
 # Packages whose versions are told, by the names that pip has for them.
 PACKAGES = {"scikit-learn": "scikit-learn", "numpy": "NumPy", "scipy": "SciPy"}
 
@@ -278,7 +280,7 @@ def _warnings(facts: Facts) -> list[dict]:
         warnings.append(
             {
                 "what": "Trained in an environment that had drifted.",
-                "why": f"It was no longer as it was built: {', '.join(facts.drift)}.",
+                "why": f"It was no longer as it was built: {shortened(facts.drift, NAMES_ALL)}.",
             }
         )
     if facts.code.dirty:

@@ -482,6 +482,15 @@ def test_what_weakens_the_proof_is_said_at_the_top(changed, what, page, facts):
     assert what in document.text("strong")
 
 
+def test_drift_without_end_is_cut_short(page, facts):
+    drift = [f"package {number} is new" for number in range(2000)]
+    document = Document(page(replace(facts, drift=drift)))
+    [warning] = [text for tag, text in document.texts if "no longer as it was built" in text]
+    assert "package 0 is new, " in warning
+    assert warning.endswith(" more (pressbox show names them).")
+    assert len(warning) < 300
+
+
 @pytest.fixture
 def previous(facts, details, words):
     """The model before, as plain JSON: one label was another, one word was not there."""
