@@ -1,7 +1,7 @@
 """The pictures of the page: matplotlib draws them as SVG, the page's style sheet colours them.
 
-Nothing of a model is text to matplotlib, which would look for formulas and glyphs in it: it draws a
-number for each label, whose place the escaped label then takes.
+matplotlib never sees the text of a model, in which it would look for formulas and glyphs: it draws
+a number for each label, which is then replaced by the escaped label.
 """
 
 import atexit
@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from pressbox.errors import SPACE, visible
 from pressbox.page.figures import counted, percent
 
-# The list of matplotlib's own fonts, which the image holds: to make it takes 0.3 s.
+# The image holds the list of matplotlib's own fonts: making it takes 0.3 s.
 FONTS = Path(sys.prefix) / "share" / "matplotlib"
 # What stands for the colours of the style sheet while matplotlib draws.
 INKS = ("ink", "quiet", "faint", "accent", "cell", "miss", "paper", "rule")
@@ -29,13 +29,13 @@ COLOURS = {name: f"#0000{number:02x}" for number, name in enumerate(INKS, 1)}
 CLASSES = {colour: name for name, colour in COLOURS.items()}
 FONT_SIZE, LETTER = 12, 7.5  # pixels; how wide a letter is, for the margins
 LONGEST_LABEL = 24
-# More labels are no picture any more.
+# With more labels there is no picture.
 MOST_LABELS = 60
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG's content, its size in pixels, and what it says to those who do not see it."""
+    """An SVG's content, its size in pixels, and its words for those who cannot see it."""
 
     title: str
     text: str
@@ -45,13 +45,13 @@ class Picture:
 
 
 def _undisturbed(draw):
-    """Draw with matplotlib's own settings; somebody's, in a notebook say, take no part."""
+    """Draw with matplotlib's own settings, whatever a notebook has set."""
 
     @wraps(draw)
     def drawn(*arguments):
         matplotlib = prepare()
         settings: dict = {**matplotlib.rcParamsDefault, "svg.fonttype": "none", "svg.hashsalt": "-"}
-        # It would not be put back afterwards, and none is needed to draw SVG.
+        # It would not be restored afterwards, and SVG needs none.
         del settings["backend"]
         with matplotlib.rc_context(settings):
             return draw(*arguments)
@@ -222,10 +222,10 @@ def _attributes(style: re.Match) -> str:
 
 @cache
 def prepare():
-    """matplotlib, imported in peace.
+    """matplotlib, imported without a trace.
 
-    It wants a folder to write to and a list of fonts, warns about HOME where that cannot be
-    written, and reads settings from it: it gets a folder of its own, with the image's list.
+    It needs a folder to write to and a list of fonts, warns where HOME is not writable, and reads
+    settings from there: it gets a temporary folder, with the image's list.
     """
     if "matplotlib" in sys.modules:
         import matplotlib.figure
@@ -234,8 +234,8 @@ def prepare():
     folder = tempfile.mkdtemp(prefix="matplotlib-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     shutil.copytree(FONTS, folder, dirs_exist_ok=True)
-    # One variable, not mock.patch.dict, which empties all others for a moment: a thread may be
-    # starting a program.
+    # Not by mock.patch.dict, which empties the whole environment for a moment, in which another
+    # thread may start a program.
     before = os.environ.get("MPLCONFIGDIR")
     os.environ["MPLCONFIGDIR"] = folder
     try:

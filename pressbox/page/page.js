@@ -1,5 +1,5 @@
 "use strict";
-// Without this script the page is read just as well: it adds the buttons' work, and no content.
+// The page reads just as well without this script, which makes its buttons work and adds no content.
 (() => {
 	const root = document.documentElement;
 	const KEY = "pressbox-theme";
@@ -38,7 +38,7 @@
 		try {
 			await navigator.clipboard.writeText(value.textContent);
 		} catch {
-			// Only pages that came safely may write to the clipboard: leave it one key press away.
+			// Not every browser lets a file write to the clipboard: select the value, one key press from it.
 			getSelection().selectAllChildren(value);
 			answer = "Selected";
 		}

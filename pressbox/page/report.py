@@ -173,7 +173,7 @@ def page(facts: Facts, statement: Statement, parameters: dict, words: dict) -> s
         change=previous and _change(facts, evaluation, words, previous),
         policy=f"default-src 'none'; style-src {_hashed(style)}; script-src {_hashed(script)}; "
         "base-uri 'none'; form-action 'none'",
-        style=Markup(style),  # noqa: S704 # our own files, in which nothing of a model stands
+        style=Markup(style),  # noqa: S704 # our own files, which hold nothing of a model
         script=Markup(script),  # noqa: S704
     )
 
@@ -327,7 +327,7 @@ def _pictures(evaluation: dict) -> dict:
 
 
 def _change(facts: Facts, evaluation: dict | None, words: dict, previous: dict) -> dict:
-    """What is another than in the model before."""
+    """What differs from the model before."""
     now = remembered(facts, evaluation, words)
     both = sorted(now["f1"].keys() & previous["f1"].keys())
     ours, theirs = now["f1"], previous["f1"]
@@ -356,11 +356,11 @@ def _change(facts: Facts, evaluation: dict | None, words: dict, previous: dict) 
 
 def _inputs(now: dict, previous: dict) -> str:
     if now["model_digest"] == previous["model_digest"]:
-        return "This is the same model, bit for bit."
+        return "The two are identical, bit for bit."
     names = {"data_digest": "data", "environment_digest": "environment", "code": "code"}
     other = [name for key, name in names.items() if now[key] != previous[key]]
     if not other:
-        return "Data, environment and code are recorded as the same."
+        return "The recorded data, environment and code are unchanged."
     listed = " and ".join(filter(None, [", ".join(other[:-1]), other[-1]]))
     said = f"{listed} {'has' if len(other) == 1 else 'have'} changed".capitalize()
     if "data" in other:

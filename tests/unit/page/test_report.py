@@ -522,7 +522,7 @@ def test_the_difference_from_the_model_before_is_told(page, previous):
 
 def test_the_same_model_again_is_called_the_same(page, facts, details, words):
     text = page(previous=report.remembered(facts, details, words))
-    assert "This is the same model, bit for bit." in text
+    assert "The two are identical, bit for bit." in text
 
 
 def test_a_model_before_that_held_no_details_is_compared_by_its_metrics(page, facts, words):
