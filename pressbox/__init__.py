@@ -37,7 +37,7 @@ _HOME = {
     "seal": "sealing.tarball",
     "verify": "sealing.tarball",
 }
-__all__ = ["ROOT", "__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:
@@ -47,4 +47,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return ["ROOT", "__version__", *_HOME]
