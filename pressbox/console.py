@@ -1,4 +1,4 @@
-"""What speaks to a terminal: the parser, notes, the line of an error, signals."""
+"""What speaks to a terminal: the parser, notes, progress, the line of an error, signals."""
 
 import argparse
 import contextlib
@@ -6,6 +6,9 @@ import gc
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable, Iterator
+from threading import Event, RLock, Thread
 
 from pressbox.errors import PressboxError, UsageError, visible
 
@@ -73,4 +76,63 @@ def reporting():
 def note(line: str) -> None:
     """Say on standard error how far the work is."""
     checkpoint()
-    print(visible(line), file=sys.stderr, flush=True)
+    _say(visible(line))
+
+
+# In seconds: how often the line that says what is being done is written anew on a terminal, and how
+# long a log stays silent.
+TICK_S, SILENCE_S = 0.5, 30.0
+# Two threads write: whoever does the work, and who says that it is being done.
+_writing = RLock()
+_spoken = time.monotonic()
+# Characters of the terminal's last line that the next one has to cover.
+_drawn = 0
+
+
+def watched() -> bool:
+    """Whether a person looks at standard error; a door of the scripts tells it of its own."""
+    return sys.stderr.isatty() or bool(os.environ.get("PRESSBOX_TERMINAL"))
+
+
+def _say(line: str, end: str = "\n") -> None:
+    """Write over what was drawn last; with a carriage return at its end, to be covered itself."""
+    global _drawn, _spoken
+    with _writing:
+        print(line.ljust(_drawn), end=end, file=sys.stderr, flush=True)
+        _drawn = len(line) if end == "\r" else 0
+        _spoken = time.monotonic()
+
+
+@contextlib.contextmanager
+def doing(what: str) -> Iterator[Callable[[int | str], None]]:
+    """Say what is being done, for as long as it is.
+
+    On a terminal that is one line, written anew; a log gets a line where it would be silent for too
+    long. What is done quickly is not mentioned. Yields what takes how far it is: in words, or as a
+    number of texts.
+    """
+    far: list[int | str] = []
+    ended, on_terminal, started = Event(), watched(), time.monotonic()
+
+    def tell() -> None:
+        while not ended.wait(TICK_S):
+            with _writing:
+                if on_terminal or time.monotonic() - _spoken >= SILENCE_S:
+                    how = [f"{step:,} texts" if isinstance(step, int) else step for step in far]
+                    line = ", ".join([what, *how, f"{time.monotonic() - started:.0f} s"])
+                    _say(visible(line), "\r" if on_terminal else "\n")
+
+    def quietly() -> None:
+        # Whoever read it has gone: that is for the one who does the work.
+        with contextlib.suppress(OSError, ValueError):
+            tell()
+
+    thread = Thread(target=quietly, daemon=True)
+    thread.start()
+    try:
+        yield lambda step: far.__setitem__(slice(None), [step])
+    finally:
+        ended.set()
+        thread.join()
+        if _drawn:
+            _say("", "\r")

@@ -6,16 +6,14 @@ same model.
 
 import hashlib
 import json
-import os
 import re
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pressbox.console import note
+from pressbox.console import doing, note
 from pressbox.data.sources import NAMED_SOURCES, read
 from pressbox.data.tables import Found, Layout, listed
 from pressbox.errors import PressboxError, visible
@@ -105,32 +103,38 @@ def _load(source: str | Path, layout: Layout) -> tuple[str, list[Row], list[Row]
 def _cleaned(found: Iterable[Found], source: str) -> list[Row]:
     """The rows, with their labels trimmed and in one spelling; what is no row is an error."""
     cleaned, empty, numbered = [], 0, False
-    for place, text, label in progress(found, f"reading {source}"):
-        if type(label) is int:
-            label, numbered = str(label), True
-        text = _string(text, "text", place)
-        label = unicodedata.normalize("NFC", _string(label, "label", place).strip())
-        if not label:
-            raise PressboxError(f"{place} has no label", "label it or remove it")
-        if not label.isprintable():
-            raise PressboxError(
-                f"{place}: the label {label!r} has characters that cannot be seen",
-                "repair or remove the row",
-            )
-        if text.strip():
-            cleaned.append((text, label))
-        else:
-            empty += 1
-        if len(cleaned) > MOST_TEXTS:
-            raise PressboxError(
-                f"{source} has more than {MOST_TEXTS:,} texts{_if_one_label(cleaned)}",
-                "give a sample of them",
-            )
+    with doing(f"reading {source}") as far:
+        for place, text, label in found:
+            if type(label) is int:
+                label, numbered = str(label), True
+            row = _string(text, "text", place), _label(label, place)
+            if row[0].strip():
+                cleaned.append(row)
+                far(len(cleaned))
+            else:
+                empty += 1
+            if len(cleaned) > MOST_TEXTS:
+                raise PressboxError(
+                    f"{source} has more than {MOST_TEXTS:,} texts{_if_one_label(cleaned)}",
+                    "give a sample of them",
+                )
     if empty:
         note(f"empty texts of {source}, left out: {empty}")
     if numbered:
         note(f"integer labels of {source} are read as strings of digits")
     return cleaned
+
+
+def _label(value: object, place: str) -> str:
+    label = unicodedata.normalize("NFC", _string(value, "label", place).strip())
+    if not label:
+        raise PressboxError(f"{place} has no label", "label it or remove it")
+    if not label.isprintable():
+        raise PressboxError(
+            f"{place}: the label {label!r} has characters that cannot be seen",
+            "repair or remove the row",
+        )
+    return label
 
 
 def _string(value: object, what: str, place: str) -> str:
@@ -207,16 +211,6 @@ def _fitting(test: list[Row], train: list[Row], where: str, elsewhere: bool) -> 
             "give other texts, or the same labels",
         )
     return fresh
-
-
-def progress(items: Iterable, doing: str) -> Iterable:
-    """The items; on a terminal, with a bar that says how many went by."""
-    # tqdm takes a while to import, and most of all when nobody looks.
-    if not (sys.stderr.isatty() or os.environ.get("PRESSBOX_TERMINAL")):
-        return items
-    from tqdm import tqdm
-
-    return tqdm(items, doing, unit=" texts", leave=False, mininterval=0.2)
 
 
 def _hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from pressbox.console import doing
 from pressbox.learning import features
 
 TEMPERATURES = (0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.14, 0.17, 0.2, 0.25)
@@ -79,15 +80,20 @@ def out_of_fold(
     fold = np.empty(len(y_true), dtype=int)
     fold[np.argsort(y_true, kind="stable")] = np.arange(len(y_true)) % folds
     scores, columns = [], []
-    for number in range(FOLDS if folds == FOLDS else 1):
-        seen, unseen = fold != number, fold == number
-        known, unknown = features.weighted_apart(vectorizer, counts[seen], counts[unseen])
-        model = _fitted(estimator, known, names[y_true[seen]])
-        if len(model.classes_) < len(names):
-            raise ValueError("a label is in one fold alone")
-        found = model.decision_function(unknown)
-        scores.append(np.column_stack([np.zeros_like(found), found]) if found.ndim == 1 else found)
-        columns.append(y_true[unseen])
+    scored = FOLDS if folds == FOLDS else 1
+    with doing("calibrating") as far:
+        for number in range(scored):
+            far(f"fold {number + 1} of {scored}")
+            seen, unseen = fold != number, fold == number
+            known, unknown = features.weighted_apart(vectorizer, counts[seen], counts[unseen])
+            model = _fitted(estimator, known, names[y_true[seen]])
+            if len(model.classes_) < len(names):
+                raise ValueError("a label is in one fold alone")
+            found = model.decision_function(unknown)
+            scores.append(
+                np.column_stack([np.zeros_like(found), found]) if found.ndim == 1 else found
+            )
+            columns.append(y_true[unseen])
     return np.concatenate(scores), np.concatenate(columns)
 
 

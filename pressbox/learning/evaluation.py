@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pressbox.classifier import Classifier
+from pressbox.console import doing
 from pressbox.data.corpus import Row
 
 DIGITS = 4
@@ -20,6 +21,7 @@ BOOTSTRAP_SEED = 20
 MAX_DRAWS_AT_ONCE = 4 << 20
 
 
+@doing("evaluating")
 def evaluate(model: Classifier, rows: tuple[Row, ...]) -> tuple[dict, dict]:
     """What the model makes of the (text, label) rows: the metrics, and the details behind them.
 

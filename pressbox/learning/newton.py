@@ -6,7 +6,7 @@ it. Newton's method goes on until doubles get no nearer.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from scipy.sparse.linalg import LinearOperator, cg
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
+
+from pressbox.console import doing
 
 # Of Newton's method: how many steps at most, and how often one is halved that leads away.
 MAX_NEWTON_STEPS, MAX_HALVINGS = 50, 30
@@ -60,7 +62,8 @@ def polish(estimator: LogisticRegression, matrix: csr_array, labels: Sequence[st
     ``gradient`` that is not tiny says that the optimum was not found.
     """
     problem = _Problem(estimator, matrix, labels)
-    point = _descend(problem, problem.pack(estimator.coef_, estimator.intercept_))
+    with doing("going on to the optimum") as far:
+        point = _descend(problem, problem.pack(estimator.coef_, estimator.intercept_), far)
     coefficients, intercepts = problem.unpack(point)
     if len(intercepts) > 1:
         intercepts = intercepts - intercepts.mean()
@@ -69,10 +72,11 @@ def polish(estimator: LogisticRegression, matrix: csr_array, labels: Sequence[st
     return problem.nearness(point)
 
 
-def _descend(problem: "_Problem", point: np.ndarray) -> np.ndarray:
+def _descend(problem: "_Problem", point: np.ndarray, far: Callable[[str], None]) -> np.ndarray:
     gradient = problem.gradient(point)
     length = np.linalg.norm(gradient)
-    for _ in range(MAX_NEWTON_STEPS):
+    for number in range(1, MAX_NEWTON_STEPS + 1):
+        far(f"step {number}")
         size, before = np.linalg.norm(point), length
         if length <= GRADIENT_FLOOR * size:
             break

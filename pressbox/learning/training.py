@@ -21,7 +21,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from pressbox.classifier import MAX_NGRAM_LENGTH, SportClassifier
-from pressbox.console import note
+from pressbox.console import doing, note
 from pressbox.data.corpus import Row
 from pressbox.data.tables import listed
 from pressbox.errors import PressboxError, UsageError
@@ -93,7 +93,8 @@ def fit(
         parameters["estimator"] = _chosen(estimator)
         _check_estimator(estimator)
     try:
-        counts = features.counted(vectorizer, texts)
+        with doing(f"finding the terms of {len(texts):,} texts"):
+            counts = features.counted(vectorizer, texts)
         calibration = calibrate(counts, labels, vectorizer, estimator)
         # The counts turn into it: there is memory for one of them.
         matrix = features.weighted(vectorizer, counts)
@@ -216,7 +217,7 @@ def _fit(estimator: LogisticRegression, matrix: csr_array, labels: Sequence[str]
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            with _refusing("estimator"):
+            with _refusing("estimator"), doing("fitting"):
                 estimator.fit(matrix, labels)
         except ConvergenceWarning as error:
             raise PressboxError(

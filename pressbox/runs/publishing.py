@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 from pressbox.atomic import beside
-from pressbox.console import note
+from pressbox.console import doing, note, watched
 from pressbox.data.corpus import Corpus
 from pressbox.environment import drift, lock
 from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN, Environment, shortened
@@ -85,7 +85,10 @@ class Edition:
         note(f"model digest {sealed.facts.model_digest}")
         path = page_path(self.path)
         if self.with_page:
-            write_page(sealed, path)
+            with doing("drawing the page"):
+                write_page(sealed, path)
+            if watched():
+                note(f"page {path}")
         else:
             # The page that may be there is that of an earlier model.
             path.unlink(missing_ok=True)

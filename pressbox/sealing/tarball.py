@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pressbox import payload
 from pressbox.atomic import beside
-from pressbox.console import checkpoint
+from pressbox.console import checkpoint, doing
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reading_model
 from pressbox.payload import PARAMETERS, STATEMENT, payload_digest
 from pressbox.provenance.statement import Facts, SignedBy, Statement
@@ -232,9 +232,10 @@ def seal(model: Any, path: Path | str, key: SigningKey, trusted: Path | str = GN
     other file is left. The model itself is not touched.
     """
     path, trusted = Path(path), Path(trusted)
-    content = _signed(model, key)
+    with doing("signing the model"):
+        content = _signed(model, key)
     try:
-        with beside(path) as file:
+        with doing("opening what was signed"), beside(path) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

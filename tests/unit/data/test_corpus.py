@@ -385,15 +385,6 @@ def test_of_another_source_the_test_part_is_evaluated_on(table, tmp_path):
     assert load_corpus(str(table), folder).test == (("a bunker", "golf"),)
 
 
-def test_on_a_terminal_reading_has_a_bar_and_elsewhere_none(table, monkeypatch, capsys):
-    rows = corpora.progress(iter(range(3)), "reading")
-    assert not hasattr(rows, "set_description")
-    monkeypatch.setenv("PRESSBOX_TERMINAL", "1")
-    rows = corpora.progress(iter(range(3)), "reading")
-    assert list(rows) == [0, 1, 2]
-    assert "reading" in capsys.readouterr().err
-
-
 def memory_to_refuse(path):
     tracemalloc.start()
     try:

@@ -11,9 +11,12 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from support.models import WORDS, shuffled, solver, write_jsonl
 
 from pressbox.classifier import SportClassifier
+from pressbox.data import corpus as corpora
 from pressbox.data.corpus import load_corpus
 from pressbox.errors import PressboxError, UsageError
-from pressbox.learning import newton, training
+from pressbox.learning import calibration, newton, training
+from pressbox.sealing import tarball
+from pressbox.trust.signing_key import demo_key
 
 
 def test_shuffled_rows_give_the_same_model_digest(rows, fitted, fit, tmp_path):
@@ -131,6 +134,25 @@ def test_any_solver_and_any_tolerance_come_to_the_same_numbers(labels, rows, fit
     payloads = [{**model.payload(), "parameters.json": b""} for model in models]
     assert all(payload == payloads[0] for payload in payloads)
     assert "warm_start" not in models[-1].parameters["estimator"]
+
+
+def test_each_part_of_a_training_says_that_it_goes_on(rows, model, monkeypatch, tmp_path):
+    done = []
+
+    @contextlib.contextmanager
+    def doing(what):
+        yield lambda step: done.append(f"{what}: {step}")
+        done.append(what)
+
+    for module in (calibration, corpora, newton, tarball, training):
+        monkeypatch.setattr(module, "doing", doing)
+    training.fit(
+        load_corpus(str(write_jsonl(tmp_path / "a.jsonl", rows))).train, TfidfVectorizer(), solver()
+    )
+    tarball.seal(model, tmp_path / "small.tar.gz", demo_key())
+    assert {"reading a.jsonl: 30", "finding the terms of 24 texts", "calibrating: fold 3 of 3",
+            "fitting", "going on to the optimum: step 1", "signing the model",
+            "opening what was signed"} <= set(done)  # fmt: skip
 
 
 @pytest.mark.parametrize(
