@@ -1,6 +1,7 @@
 """Fixtures: a small corpus, a sealed model of it, a copy of this checkout, a key of nobody."""
 
 import copy
+import hashlib
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ with warnings.catch_warnings():
     import gpg as _  # noqa: F401
 
 from sklearn.feature_extraction.text import TfidfVectorizer
-from support import ROOT
+from support import ROOT, TRAIN
 from support.keys import make_key
 from support.models import WORDS, solver, stated, with_byproducts, write_jsonl
 from support.turns import turn
@@ -35,8 +36,20 @@ REAL_DATA = "PRESSBOX_REAL_DATA"
 os.environ.pop("PRESSBOX_DOOR", None)
 
 
+def edited():
+    """Which of train.py and the corpus are not those that Pressbox comes with."""
+    lines = (ROOT / "tests" / "support" / "default.sha256").read_text().splitlines()
+    shipped = {name: digest for digest, name in map(str.split, lines)}
+    return {
+        name
+        for name, digest in shipped.items()
+        if hashlib.sha256((ROOT / name).read_bytes()).hexdigest() != digest
+    }
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", f"real_data: needs the folder that {REAL_DATA} names")
+    config.addinivalue_line("markers", "default(file): about the file that Pressbox comes with")
     config.addinivalue_line("markers", "alone: no other test may run at the same time")
     # special_k asks for the time in the way of 2020, which Python deprecated since.
     config.addinivalue_line("filterwarnings", "ignore:datetime.datetime.utcnow:DeprecationWarning")
@@ -46,14 +59,23 @@ def pytest_configure(config):
 
 
 def pytest_report_header():
-    return f"real data: {os.environ.get(REAL_DATA) or f'none ({REAL_DATA} is not set)'}"
+    yours = ", ".join(sorted(edited()))
+    return [
+        f"real data: {os.environ.get(REAL_DATA) or f'none ({REAL_DATA} is not set)'}",
+        f"your own: {yours} (what is known of Pressbox's is not tested)" if yours else "default",
+    ]
 
 
 def pytest_collection_modifyitems(config, items):
-    if not os.environ.get(REAL_DATA):
-        needing = [item for item in items if item.get_closest_marker("real_data")]
-        config.hook.pytest_deselected(items=needing)
-        items[:] = [item for item in items if item not in needing]
+    unknown = edited()
+
+    def pointless(item):
+        about = item.get_closest_marker("default")
+        needing = item.get_closest_marker("real_data") and not os.environ.get(REAL_DATA)
+        return needing or (about and about.args[0] in unknown)
+
+    config.hook.pytest_deselected(items=[item for item in items if pointless(item)])
+    items[:] = [item for item in items if not pointless(item)]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -201,11 +223,12 @@ def untouched(earlier, sealed):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of what train.py needs of this checkout, for tests that change it."""
+    """A copy of what a training needs of this checkout, with the tests' train.py, to be changed."""
     folder = tmp_path / "checkout"
     for name in ("corpus", "gnupg", "pressbox", "third_party"):
         shutil.copytree(ROOT / name, folder / name)
-    for name in ("train.py", "poetry.lock", "pyproject.toml", ".devcontainer"):
+    shutil.copy(TRAIN, folder)
+    for name in ("poetry.lock", "pyproject.toml", ".devcontainer"):
         path = ROOT / name
         if path.is_dir():
             ignored = shutil.ignore_patterns("node_modules")

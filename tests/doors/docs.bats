@@ -41,6 +41,7 @@ commands() {
 }
 
 @test "the README's training prints what the README says" {
+	need_default
 	run -0 --separate-stderr scripts/train.sh
 	local line
 	while IFS= read -r line; do

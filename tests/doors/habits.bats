@@ -16,6 +16,7 @@ changed_ends() {
 }
 
 @test "a checkout with core.autocrlf=true trains the same model and is not dirty" {
+	need_default
 	as_on_windows
 	run -0 --separate-stderr scripts/train.sh --door docker
 	run -0 --separate-stderr scripts/verify.sh models/sports.tar.gz --json

@@ -114,7 +114,7 @@ pressbox() {
 		scripts/pressbox.sh --door docker predict "$AWAY/sports.tar.gz" <"$feed" >"$answers" 2>/dev/null 3>&- 6>&- &
 		script=$!
 		printf 'A googly beat the bat\nhalf a line' >&6
-		when_line cricket "$answers"
+		when_line "[0-9]" "$answers"
 		container=$("$ENGINE" ps --no-trunc --format '{{.ID}} {{.Mounts}}' | grep -F "$BATS_FILE_TMPDIR" | cut -d ' ' -f 1)
 		[ -n "$container" ]
 		kill -s "$signal" "$script"

@@ -17,7 +17,7 @@ import pytest
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from support import ROOT
+from support import ROOT, TRAIN
 from support.models import shuffled, write_jsonl
 
 from pressbox.data.corpus import load_corpus
@@ -67,10 +67,10 @@ print(json.dumps({
 
 
 def of_train_py(name):
-    """The expression that train.py assigns to the name."""
+    """The expression that the tests' train.py assigns to the name."""
     [found] = [
         ast.unparse(node.value)
-        for node in ast.walk(ast.parse((ROOT / "train.py").read_text()))
+        for node in ast.walk(ast.parse(TRAIN.read_text()))
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
     ]
     return found
@@ -166,6 +166,7 @@ def test_in_the_design_each_pair_of_levels_occurs():
             assert len(pairs) == len(levels[0]) * len(levels[1]), (one, other)
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 def test_eighteen_unlike_runs_give_one_model_digest(shuffled_newsroom):
     runs = list(design())
     sources = [shuffled_newsroom if run["rows"] == "shuffled" else "newsroom" for run in runs]
@@ -181,6 +182,7 @@ def test_eighteen_unlike_runs_give_one_model_digest(shuffled_newsroom):
         assert not X86 or result["kernels"] == [REPORTED.get(run["kernel"], run["kernel"])]
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 @on_x86
 @pytest.mark.parametrize(
     "other_way",
@@ -203,6 +205,7 @@ def test_what_differs_is_seen():
     assert lines[-1].endswith("sha256:17")
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 @pytest.mark.parametrize(
     "source", ["newsroom", pytest.param("newsgroups", marks=pytest.mark.real_data)]
 )

@@ -1,5 +1,6 @@
 """train.py as it is run: what it leaves, and what it leaves alone."""
 
+import hashlib
 import json
 import os
 import resource
@@ -11,7 +12,7 @@ import sys
 import pyarrow
 import pytest
 from pyarrow import parquet
-from support import ROOT
+from support import ROOT, TRAIN
 from support.keys import trust
 from support.models import write_jsonl
 from support.processes import assert_refused, python
@@ -20,13 +21,13 @@ from pressbox.sealing import tarball
 from pressbox.trust import gnupg, signing_key
 
 
-def train(path, source="newsroom", *arguments, **options):
+def train(path, source, *arguments, **options):
     return python("train.py", path, "--data", source, *arguments, **options)
 
 
-def start(path, source="newsroom", env=()):
+def start(path, source, env=()):
     return subprocess.Popen(
-        [sys.executable, "train.py", str(path), "--data", str(source)],
+        [sys.executable, TRAIN, str(path), "--data", str(source)],
         cwd=ROOT,
         env={**os.environ, **dict(env)},
         stdout=subprocess.PIPE,
@@ -93,10 +94,14 @@ def test_a_folder_that_is_read_only_is_said_in_one_line(table, earlier, untouche
 @pytest.mark.parametrize(
     ("limit", "what"), [(100_000, "the model could not be written"), (100, "key")]
 )
-def test_a_full_disk_leaves_the_earlier_model(limit, what, earlier, untouched):
+def test_a_full_disk_leaves_the_earlier_model(limit, what, earlier, untouched, tmp_path):
     """No file can grow beyond the limit: not the model, or not even what GnuPG keeps."""
+    words = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(5000)]
+    texts = [" ".join(words[start : start + 50]) for start in range(0, 5000, 50)]
+    rows = [(f"{text} {copy}", text[0]) for text in texts for copy in ("once", "twice")]
+    large = write_jsonl(tmp_path / "large.jsonl", rows)
     done = train(
-        earlier, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        earlier, large, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     )
     assert_refused(done, 1, what)
     untouched()

@@ -18,8 +18,7 @@ def own(checkout):
     [path] = re.findall(r"Save this as `(.*)`", PAGE)
     (checkout / path).write_text(class_)
     script = (checkout / "train.py").read_text()
-    start = script.index("    from sklearn.feature_extraction.text")
-    end = script.index("if __name__")
+    start, end = script.index("def learn("), script.index("def train(")
     (checkout / "train.py").write_text(f"{script[:start]}{change}\n\n{script[end:]}")
     return checkout
 
@@ -44,6 +43,7 @@ def test_a_model_of_ones_own_is_trained_sealed_shown_and_used(own, tmp_path, tab
     assert again.stdout.startswith("identical "), again.stderr + again.stdout
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 def test_it_does_well_on_the_newsroom_corpus(own, tmp_path):
     done = python("train.py", tmp_path / "own.tar.gz", cwd=own)
     assert done.returncode == 0, done.stderr

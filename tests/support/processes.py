@@ -7,22 +7,27 @@ import warnings
 from pathlib import Path
 
 from pressbox.errors import PressboxError
-from support import ROOT
+from support import ROOT, TRAIN
 
 
 def python(*arguments, cwd=ROOT, env=(), **options):
-    """Run Python as a person does, in this checkout or a copy: ``python("train.py", path)``."""
+    """Run Python as a person does, in this checkout or a copy: ``python("train.py", path)``.
+
+    In this checkout, that is the train.py of the tests.
+    """
+    if arguments[0] == "train.py" and cwd == ROOT:
+        arguments = (TRAIN, *arguments[1:])
     if arguments[:2] == ("-m", "pressbox"):
         # By its name, that of the container would be found, and not the one of a copy.
         folders = (Path(folder, "pressbox", "__main__.py") for folder in (cwd, ROOT))
         arguments = (next(filter(Path.exists, folders)), *arguments[2:])
-    options = {"input": "", "text": not isinstance(options.get("input"), bytes), **options}
+    text = not isinstance(options.get("input"), bytes)
+    options = {"input": "", "text": text, "timeout": 120, **options}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **dict(env)},
         capture_output=True,
-        timeout=120,
         **options,
     )
 

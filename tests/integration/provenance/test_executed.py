@@ -282,7 +282,7 @@ def test_other_rows_than_those_that_are_signed_end_the_training(
     checkout, table, earlier, untouched
 ):
     script = (checkout / "train.py").read_text()
-    (checkout / "train.py").write_text(script.replace("fit(data.train,", "fit(data.train[1:],"))
+    (checkout / "train.py").write_text(script.replace("learn(data.train)", "learn(data.train[1:])"))
     assert_refused(train(checkout, earlier, table), 1, "not fitted on the training rows")
     untouched()
 

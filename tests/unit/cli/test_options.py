@@ -4,7 +4,7 @@ import inspect
 from dataclasses import fields
 
 import pytest
-from support import ROOT
+from support import ROOT, TRAIN
 
 from pressbox.cli.options import FLAGS, training_parser
 from pressbox.data.tables import Layout
@@ -32,5 +32,8 @@ def test_each_field_of_a_layout_is_an_option_with_the_same_default():
         assert getattr(arguments, field.name) == field.default
 
 
-def test_the_script_to_edit_fits_on_a_screen():
-    assert len((ROOT / "train.py").read_text().splitlines()) <= 40
+@pytest.mark.default("train.py")
+def test_the_script_to_edit_fits_on_a_screen_and_is_what_the_tests_train_with():
+    script = (ROOT / "train.py").read_text()
+    assert len(script.splitlines()) <= 40
+    assert TRAIN.read_text() == script

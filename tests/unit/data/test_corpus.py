@@ -26,26 +26,31 @@ def newsroom():
     return corpus.train + corpus.test
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 def test_newsroom_has_14_labels_of_45_texts(newsroom):
     counts = Counter(label for _, label in newsroom)
     assert len(counts) >= 14
     assert min(counts.values()) >= 45
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 def test_newsroom_has_7000_distinct_words(newsroom):
     assert len({word for text, _ in newsroom for word in re.findall(r"\w+", text.lower())}) >= 7000
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 def test_a_third_of_the_newsroom_texts_avoid_naming_their_sport(newsroom):
     silent = [text for text, label in newsroom if label not in text.lower()]
     assert len(silent) >= len(newsroom) / 3
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 def test_newsroom_texts_have_the_length_of_a_paragraph(newsroom):
     lengths = {text: len(text.split()) for text, _ in newsroom}
     assert {text for text, length in lengths.items() if not 40 <= length <= 160} == set()
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 def test_no_two_newsroom_texts_share_their_wording(newsroom):
     grams, holders = [], {}
     for number, (text, _) in enumerate(newsroom):
@@ -109,6 +114,7 @@ def test_every_format_gives_the_same_corpus(name, rows, tmp_path):
     assert found.digest == expected.digest
 
 
+@pytest.mark.default("corpus/newsroom.jsonl")
 def test_the_digest_of_the_newsroom_never_changes():
     assert load_corpus().digest == (
         "sha256:0630e12c61ea3a66c8b04b4e4ff83a103423205648169ab68db03132c8dcb012"
