@@ -1,14 +1,17 @@
 #!/usr/bin/env -S bash -p
-HEEDS=(PRESSBOX_FUZZ_SECONDS PRESSBOX_REAL_DATA PRESSBOX_SCREENSHOTS)
+HEEDS=(PRESSBOX_DATA_HOME PRESSBOX_FUZZ_SECONDS PRESSBOX_REAL_DATA PRESSBOX_SCREENSHOTS)
 # shellcheck source=scripts/lib/begin.sh
 . -- "${0%"${0##*/}"}lib/begin.sh"
+# shellcheck source=scripts/lib/sources.sh
+. "$ROOT/scripts/lib/sources.sh"
 # shellcheck source=tests/drivers/browser.sh
 . "$ROOT/tests/drivers/browser.sh"
 
 usage() {
 	cat <<'USAGE'
-usage: scripts/test.sh [OPTION]... [SUITE]
-Run the tests. Default: all.
+usage: scripts/test.sh [OPTION]... [SUITE [ARGUMENT]...]
+Run the tests. Default: all. What follows unit, integration, newsroom, browser or doors is for
+pytest or bats, beginning with an option of theirs.
 
   unit, integration  pytest, inside the image
   browser            pytest, with Debian's chromium on top of the image: the page of a model
@@ -17,31 +20,53 @@ Run the tests. Default: all.
   all                all of the above
 
 No part of all are:
+  newsroom           your own train.py on your own texts: the model is trained, sealed, opened and
+                     replayed, and is the same twice. Needs no key; --data SOURCE, --test SOURCE,
+                     --text-column, --label-column, --delimiter and --encoding as for train.sh
   layers             build without any cache on this engine and on Debian's newest, and compare
   arm64              build and train for arm64 under QEMU, and demand the model of this machine
   fuzz               attack the opening of models for ten minutes (PRESSBOX_FUZZ_SECONDS)
 
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
-  --help           print this
+  -h, --help       print this
 
 PRESSBOX_REAL_DATA names a folder with real data, for the tests that measure on it;
 PRESSBOX_SCREENSHOTS one for pictures of the page (default: .cache/screenshots).
 
-example: scripts/test.sh unit
+example: scripts/test.sh unit -k corpus
 USAGE
 	heeded_variables
 }
 
-suite=all
+suite='' training=() arguments=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) BOOTSTRAP=yes ;;
-	--help) usage && exit 0 ;;
-	unit | integration | browser | doors | sameness | all | layers | arm64 | fuzz) suite=$1 ;;
+	-h | --help) usage && exit 0 ;;
+	--data | --test | --text-column | --label-column | --delimiter | --encoding)
+		needs_value "$@"
+		training+=("$1" "$2")
+		shift
+		;;
+	-*)
+		[ -n "$suite" ] || unknown_option "$1"
+		arguments=("$@")
+		break
+		;;
+	unit | integration | newsroom | browser | doors | sameness | all | layers | arm64 | fuzz)
+		[ -z "$suite" ] || die "$EX_USAGE" "one suite at a time; omit $suite or $1"
+		suite=$1
+		;;
 	*) unknown_option "$1" ;;
 	esac
 	shift
 done
+suite=${suite:-all}
+case $suite in
+unit | integration | newsroom | browser | doors) ;;
+*) [ "${#arguments[@]}" = 0 ] || unknown_option "${arguments[0]}" ;;
+esac
+[ "$suite" = newsroom ] || [ "${#training[@]}" = 0 ] || die "$EX_USAGE" "${training[0]} is for the newsroom's own model; use it with newsroom"
 
 # pytest_inside FOLDER...
 pytest_inside() {
@@ -51,6 +76,22 @@ pytest_inside() {
 	[ "$(id -u)" != 0 ] || RUN_AS=1000:1000
 	# On all processors, as far as PRESSBOX_MEMORY goes: each takes about a GiB.
 	enter "$PYTHON" -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal "$@"
+}
+
+# newsroom_tests ARGUMENT...: one after the other, on the model that they share
+newsroom_tests() {
+	local options=() option value
+	choose_door "$(inside_container || printf docker)"
+	set -- "$@" --numprocesses 0
+	while [ "${#training[@]}" -gt 0 ]; do
+		option=${training[0]} value=${training[1]}
+		case $option in
+		--data | --test) let_in_source "${option#--}" "$value" && value=${SEEN[${option#--}]} ;;
+		esac
+		options+=("--training=$option=$value")
+		training=("${training[@]:2}")
+	done
+	pytest_inside tests/newsroom "${options[@]}" "$@"
 }
 
 # The fuzzer is no part of the environment: it is installed, by hash, beside it for this one run.
@@ -81,9 +122,10 @@ bats_outside() {
 }
 
 case $suite in
-unit | integration) pytest_inside "tests/$suite" ;;
-browser) browser_tests ;;
-doors) bats_outside "$ROOT/tests/doors" ;;
+unit | integration) pytest_inside "tests/$suite" "${arguments[@]}" ;;
+newsroom) newsroom_tests "${arguments[@]}" ;;
+browser) browser_tests "${arguments[@]}" ;;
+doors) bats_outside "${arguments[@]}" "$ROOT/tests/doors" ;;
 sameness)
 	failed=0
 	(pytest_inside tests/integration/test_sameness.py -s --numprocesses 0) || failed=1

@@ -2,7 +2,7 @@
 # The tests of the page: in a real browser, Debian's chromium, on top of the image.
 # Stands on doors.sh, which whoever sources this has sourced.
 
-# browser_tests: build that browser when its inputs have changed, and test the page in it.
+# browser_tests ARGUMENT...: build that browser when its inputs have changed, and test the page in it.
 # What it looked like lands in .cache/screenshots, or where PRESSBOX_SCREENSHOTS says.
 browser_tests() {
 	local pictures=${PRESSBOX_SCREENSHOTS:-$ROOT/.cache/screenshots}
@@ -14,7 +14,7 @@ browser_tests() {
 	{ mkdir -p -- "$pictures" && resolve "$pictures"; } || die "$EX_FAILED" "$pictures cannot be created; name another folder in PRESSBOX_SCREENSHOTS"
 	let_write screenshots "$RESOLVED" "$RESOLVED"
 	VARIABLES+=(--env "PRESSBOX_SCREENSHOTS=${SEEN[screenshots]}")
-	through_docker "$PYTHON" -m pytest tests/browser
+	through_docker "$PYTHON" -m pytest tests/browser "$@"
 	say "screenshots: $pictures"
 }
 
