@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from threading import Event, RLock, Thread
 
-from pressbox.errors import PressboxError, UsageError, visible
+from pressbox.errors import PressboxError, UsageError, called, visible
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,7 +76,7 @@ def reporting():
 def note(line: str) -> None:
     """Say on standard error how far the work is."""
     checkpoint()
-    _say(visible(line))
+    _say(visible(called(line)))
 
 
 # In seconds: how often the line that says what is being done is written anew on a terminal, and how
@@ -120,7 +120,7 @@ def doing(what: str) -> Iterator[Callable[[int | str], None]]:
                 if on_terminal or time.monotonic() - _spoken >= SILENCE_S:
                     how = [f"{step:,} texts" if isinstance(step, int) else step for step in far]
                     line = ", ".join([what, *how, f"{time.monotonic() - started:.0f} s"])
-                    _say(visible(line), "\r" if on_terminal else "\n")
+                    _say(visible(called(line)), "\r" if on_terminal else "\n")
 
     def quietly() -> None:
         # Whoever read it has gone: that is for the one who does the work.

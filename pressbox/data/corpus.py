@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pressbox.console import doing, note
@@ -21,6 +21,8 @@ from pressbox.errors import PressboxError, visible
 # One row in so many is held out of a source that has no test part of its own.
 HELD_OUT = 5
 MOST_TEXTS = 2_000_000
+# Of remarkable texts, so many are told, and so many characters of each.
+TOLD, BEGINNING = 3, 40
 
 Row = tuple[str, str]  # text, label
 DEFAULT = Layout()
@@ -103,16 +105,22 @@ def _load(source: str | Path, layout: Layout) -> tuple[str, list[Row], list[Row]
 def _cleaned(found: Iterable[Found], source: str) -> list[Row]:
     """The rows, with their labels trimmed and in one spelling; what is no row is an error."""
     cleaned, empty, numbered = [], 0, False
+    labels: dict[str, str] = {}
+    repeated, torn = _Some(), _Some()
     with doing(f"reading {source}") as far:
         for place, text, label in found:
             if type(label) is int:
                 label, numbered = str(label), True
-            row = _string(text, "text", place), _label(label, place)
-            if row[0].strip():
-                cleaned.append(row)
-                far(len(cleaned))
-            else:
+            text, label = _string(text, "text", place), _label(label, place)
+            if not text.strip():
                 empty += 1
+                continue
+            cleaned.append((text, label))
+            far(len(cleaned))
+            if (before := labels.setdefault(text, label)) != label:
+                torn.add(f"{place}: {text[:BEGINNING]!r} is {label}, and {before} before")
+            elif len(labels) + repeated.count + torn.count < len(cleaned):
+                repeated.add(f"{place}: {text[:BEGINNING]!r}")
             if len(cleaned) > MOST_TEXTS:
                 raise PressboxError(
                     f"{source} has more than {MOST_TEXTS:,} texts{_if_one_label(cleaned)}",
@@ -120,9 +128,30 @@ def _cleaned(found: Iterable[Found], source: str) -> list[Row]:
                 )
     if empty:
         note(f"empty texts of {source}, left out: {empty}")
+    if repeated.count:
+        note(f"texts of {source} that are there again, kept: {repeated}")
+    if torn.count:
+        note(f"texts of {source} that have two labels, kept: {torn}")
     if numbered:
         note(f"integer labels of {source} are read as strings of digits")
     return cleaned
+
+
+@dataclass
+class _Some:
+    """How many there are of something, and the first of them in words."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, told: str) -> None:
+        self.count += 1
+        if len(self.first) < TOLD:
+            self.first.append(told)
+
+    def __str__(self) -> str:
+        more = "; …" if self.count > len(self.first) else ""
+        return f"{self.count} ({'; '.join(self.first)}{more})"
 
 
 def _label(value: object, place: str) -> str:

@@ -17,10 +17,12 @@ from pressbox.data.decoding import encoding_of, kind_of, readable
 from pressbox.data.tables import (
     A_TABLE,
     NOTHING,
+    SPLIT,
     Found,
     Layout,
     is_table,
     listed,
+    mention_split,
     stem,
     suffixes,
     table,
@@ -163,6 +165,8 @@ def _parts(folder: Path, columns: Mapping[str, str | None] = NOTHING) -> Iterato
     for below in folders:
         if not below.name.startswith("_"):
             name, equals, value = below.name.partition("=")
+            if unquote(name) == SPLIT:
+                mention_split(folder)
             if not equals:
                 raise PressboxError(
                     f"{below} is a folder among the parts of a table",

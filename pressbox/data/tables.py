@@ -7,6 +7,7 @@ line and the way out.
 
 import contextlib
 import csv
+import functools
 import gzip
 import io
 import json
@@ -14,13 +15,13 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, BinaryIO, TextIO
 
+from pressbox.console import note
 from pressbox.data.decoding import LONGEST_LINE, damaged, encoding_of, kind_of, readable
 from pressbox.errors import PressboxError, UsageError
 
@@ -127,6 +128,24 @@ def table(path: Path, layout: Layout, given: Mapping[str, str | None] = NOTHING)
             yield (place, *values, label) if labelled else (place, *values)
 
 
+# The column in which other libraries' data say which part a row belongs to.
+SPLIT = "split"
+
+
+@functools.cache
+def mention_split(where: Path) -> None:
+    """Say, once for each place, that such a column does not divide a table."""
+    note(
+        f"the column {SPLIT!r} in {where} is not used; to divide a table by it, give each part as"
+        " a file: --data TRAIN --test TEST"
+    )
+
+
+def _look_for_split(names: Container[str], wanted: list[str], path: Path) -> None:
+    if SPLIT in names and SPLIT not in wanted:
+        mention_split(path.parent)
+
+
 # For each row, its place and the values of the columns that are wanted.
 Cells = Iterator[tuple[str, Iterable]]
 
@@ -172,6 +191,7 @@ def _csv(
                 " --encoding if the line looks odd",
             )
         places = _columns(header, wanted, path)
+        _look_for_split(header, wanted, path)
         line = reader.line_num + 1
         for row in reader:
             if row and len(row) != len(header):
@@ -205,7 +225,7 @@ def _jsonl(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Lay
                 raise PressboxError(
                     f"{place} is not JSON ({error})", "give one object a line, as jq -c does"
                 ) from error
-            yield place, _members(entry, wanted, place)
+            yield place, _members(entry, wanted, path, place)
 
 
 def _json(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout) -> Cells:
@@ -214,10 +234,17 @@ def _json(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layo
     if not stream.peek().decode(encoding, "ignore").lstrip().startswith("["):
         yield from _jsonl(stream, path, wanted, layout)
         return
-    with io.TextIOWrapper(stream, encoding) as decoded:
-        for number, entry in enumerate(_array(decoded, path), 1):
-            place = f"row {number} of {path}"
-            yield place, _members(entry, wanted, place)
+    number = 0
+    try:
+        with io.TextIOWrapper(stream, encoding) as decoded:
+            for number, entry in enumerate(_array(decoded, path), 1):
+                place = f"row {number} of {path}"
+                yield place, _members(entry, wanted, path, place)
+    except UnicodeDecodeError as error:
+        raise PressboxError(
+            f"{path} is not {encoding.upper()}, after row {number}",
+            "give its encoding, e.g. --encoding cp1252",
+        ) from error
 
 
 BLANKS = re.compile(f"[{JSON_BLANKS}]*")
@@ -265,9 +292,9 @@ def _object(pairs: list[tuple[str, object]]) -> dict:
     return found
 
 
-def _members(entry: Any, wanted: list[str], place: str) -> list:
+def _members(entry: Any, wanted: list[str], path: Path, place: str) -> list:
     try:
-        return [entry[name] for name in wanted]
+        values = [entry[name] for name in wanted]
     except KeyError:
         _columns(list(entry), wanted, place)
         raise
@@ -276,6 +303,8 @@ def _members(entry: Any, wanted: list[str], place: str) -> list:
             f"{place} has no {' and no '.join(wanted)}, as it is not an object",
             "give objects, as orient='records' in pandas does",
         ) from error
+    _look_for_split(entry, wanted, path)
+    return values
 
 
 # What Arrow says of intact files that it cannot read, and has no exception of its own for.
@@ -299,6 +328,7 @@ def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) ->
             schema = parquet.schema_arrow
             for place in _columns(schema.names, wanted, path):
                 _require_strings(schema.field(place), path)
+            _look_for_split(schema.names, wanted, path)
             for block in parquet.iter_batches(BLOCK_ROWS, columns=wanted, use_threads=False):
                 columns = [block.column(name).to_pylist() for name in wanted]
                 for values in zip(*columns, strict=True):
@@ -373,8 +403,8 @@ def _shortened(names: list[str]) -> str:
 
 Reader = Callable[[io.BufferedReader, Path, list[str], Layout], Cells]
 READERS: dict[str, Reader] = {
-    ".csv": partial(_csv, delimiter=","),
-    ".tsv": partial(_csv, delimiter="\t"),
+    ".csv": functools.partial(_csv, delimiter=","),
+    ".tsv": functools.partial(_csv, delimiter="\t"),
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".json": _json,

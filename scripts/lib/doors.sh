@@ -26,6 +26,8 @@ MOUNTS=()
 READS=()
 # Where the command finds what is let in, by the name that let_in gives it.
 declare -A SEEN=()
+# What the command says for it: lines of its path there, a tab, and its path here.
+CALLED=
 NETWORK=none
 # Why only a fresh container will do; empty: a dev container will, too.
 FRESH=
@@ -59,10 +61,11 @@ add_mount() {
 	MOUNTS+=(--mount "$option")
 }
 
-# let_in NAME PATH ro|rw: the command finds it at SEEN[NAME]. What lies outside the checkout is
-# mounted in /mnt/NAME, under its own name, which a model records; only the docker door sees it.
+# let_in NAME PATH ro|rw [CALLED]: the command finds it at SEEN[NAME], and its messages call it CALLED,
+# or PATH. What lies outside the checkout is mounted in /mnt/NAME, under its own name, which a model
+# records; only the docker door sees it.
 let_in() {
-	local name=$1 path=$2 mode=$3
+	local name=$1 path=$2 mode=$3 called=${4:-$2}
 	[ "$mode" = rw ] || READS+=("$path")
 	if inside_container; then
 		SEEN[$name]=$path
@@ -74,6 +77,7 @@ let_in() {
 		SEEN[$name]=/mnt/$name/${path##*/}
 		add_mount "$path" "${SEEN[$name]}" "$mode"
 	fi
+	[[ $called == *[$'\t\n']* ]] || CALLED+=${SEEN[$name]}$'\t'$called$'\n'
 }
 
 # let_in_real_data: what some tests and figures are about, if PRESSBOX_REAL_DATA names it
@@ -113,6 +117,7 @@ enter() {
 		[ -n "$SIGNS" ] || exec "$@"
 		PRESSBOX_SIGNING_FD=4 exec "$@" 4< <(signing_line)
 	fi
+	[ -z "$CALLED" ] || VARIABLES+=(--env "PRESSBOX_CALLED=$CALLED")
 	demand_memory
 	[ "$DOOR" != devcontainer ] || [ -z "$FRESH" ] || die "$EX_USAGE" "$FRESH, or use --door docker"
 	[ -n "$DRY_RUN" ] || demand_readable

@@ -31,7 +31,7 @@ let_write() {
 	shift
 	WRITES=$1
 	if needs_stage "$@"; then
-		let_in "$name" "$STAGE/out" rw
+		let_in "$name" "$STAGE/out" rw "$1"
 	else
 		let_in "$name" "$1" rw
 	fi

@@ -50,6 +50,22 @@ ODD=(-x $'new\nline' $'ends in newline\n' 'a space' 'comma,comma' "quo\"te's" '*
 	done
 }
 
+@test "messages call data and models as they are called here" {
+	local rows=$BATS_TEST_TMPDIR/my\ rows.csv
+	printf 'headline,label,note\na ball,x,\n' >"$rows"
+	run -1 --separate-stderr scripts/train.sh --data "$rows"
+	one_error "$rows has no text, but: 'headline', 'label', 'note'"
+	printf 'text,label\na ball,x\n\xc5l,y\n' >"$rows"
+	run -1 --separate-stderr scripts/train.sh --data "$rows"
+	one_error "line 3 of $rows is not UTF-8"
+	mkdir models/texts
+	cp "$rows" models/texts/rows.csv
+	run -1 --separate-stderr scripts/train.sh --data models/texts
+	one_error "line 3 of $CHECKOUT/models/texts/rows.csv is not UTF-8"
+	rm -r models/texts
+	[[ $stderr != */mnt/* && $stderr != */workspaces/* ]]
+}
+
 @test "an option's value that begins with a dash is a value" {
 	cd "$BATS_TEST_TMPDIR"
 	cp "$BATS_FILE_TMPDIR/rows.csv" ./-rows.csv

@@ -6,7 +6,7 @@ import pytest
 from support import ROOT
 
 import pressbox
-from pressbox.console import reporting
+from pressbox.console import note, reporting
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, visible
 
 
@@ -46,6 +46,20 @@ def test_a_refusal_names_its_reason_and_is_status_3(capsys):
         raise NotTrusted(Reason.SIGNER, "nobody knows them")
     assert caught.value.code == NotTrusted.exit_status == 3
     assert capsys.readouterr().err.startswith("error: not trusted (signer): nobody knows them; ")
+
+
+def test_messages_call_a_path_as_it_is_called_on_the_host(monkeypatch, capsys):
+    names = {"/mnt/data/rows.csv": "/home/ann/my  rows.csv", "/mnt/data": "/srv/é"}
+    told = "".join(f"{here}\t{there}\n" for here, there in names.items())
+    monkeypatch.setenv("PRESSBOX_CALLED", told + "no tab\n\t\n")
+    error = PressboxError("line 7 of /mnt/data/rows.csv is not UTF-8", "remove /mnt/data/x")
+    assert str(error) == "line 7 of /home/ann/my rows.csv is not UTF-8; remove /srv/é/x"
+    note("reading /mnt/data/rows.csv, /mnt/data-2, /mnt/data_2 and '/mnt/data'")
+    assert capsys.readouterr().err == (
+        "reading /home/ann/my  rows.csv, /mnt/data-2, /mnt/data_2 and '/srv/é'\n"
+    )
+    monkeypatch.delenv("PRESSBOX_CALLED")
+    assert "/mnt/data/rows.csv" in str(PressboxError("of /mnt/data/rows.csv", "remove it"))
 
 
 def test_an_error_that_nobody_meant_keeps_its_traceback():

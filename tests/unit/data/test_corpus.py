@@ -363,6 +363,40 @@ def test_empty_texts_are_left_out_and_counted(tmp_path, capsys):
     assert "empty texts of rows.jsonl, left out: 2" in capsys.readouterr().err
 
 
+def test_texts_that_are_there_again_are_counted_and_the_first_shown(tmp_path, capsys):
+    again = [("text 0 on a", "a"), ("text 1 on a", "a"), ("text 0 on b", "b"), ("text 0 on a", "a")]
+    path = write_jsonl(tmp_path / "rows.jsonl", [*LABELLED, *again])
+    found = load_corpus(str(path))
+    assert len(found.train) + len(found.test) >= len(LABELLED) + 2
+    assert (
+        "texts of rows.jsonl that are there again, kept: 4"
+        f" (line 16 of {path}: 'text 0 on a'; line 17 of {path}: 'text 1 on a';"
+        f" line 18 of {path}: 'text 0 on b'; …)\n"
+    ) in capsys.readouterr().err
+
+
+def test_texts_with_two_labels_are_counted_and_the_first_shown(tmp_path, capsys):
+    path = write_jsonl(tmp_path / "rows.jsonl", [*LABELLED, ("text 0 on a", "b")])
+    load_corpus(str(path))
+    said = capsys.readouterr().err
+    assert (
+        "texts of rows.jsonl that have two labels, kept: 1"
+        f" (line 16 of {path}: 'text 0 on a' is b, and a before)\n"
+    ) in said
+    assert "there again" not in said
+
+
+def test_texts_of_a_folder_that_are_there_again_are_told_by_their_files(tmp_path, capsys):
+    folder = write_folder(tmp_path / "small", [*LABELLED, ("text 0 on a", "a")])
+    load_corpus(str(folder))
+    assert f"again, kept: 1 ({folder}/a/15.txt: " in capsys.readouterr().err
+
+
+def test_where_no_text_is_there_again_nothing_is_said(capsys):
+    load_corpus()
+    assert capsys.readouterr().err == ""
+
+
 def test_texts_that_were_trained_on_are_not_evaluated_on(tmp_path, capsys):
     fresh = [("a new one", "a"), ("another", "b")]
     found = load_corpus(parts(tmp_path, LABELLED, [*fresh, *LABELLED[:3]]))

@@ -270,6 +270,13 @@ def test_the_folders_of_a_partitioned_table_are_a_column(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_partitions_that_would_divide_a_table_are_mentioned(tmp_path, capsys):
+    for part in ("train", "test"):
+        write_parquet(tmp_path / f"split={part}" / "0.parquet", ROWS)
+    assert rows_of(tmp_path)[1] is None
+    assert capsys.readouterr().err.startswith(f"the column 'split' in {tmp_path} is not used; ")
+
+
 def test_a_partition_without_a_label_is_refused(tmp_path):
     write_parquet(tmp_path / "label=judo" / "0.parquet", ROWS, ["text"])
     write_parquet(tmp_path / "label=__HIVE_DEFAULT_PARTITION__" / "0.parquet", ROWS, ["text"])

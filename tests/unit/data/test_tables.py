@@ -509,3 +509,39 @@ def test_damage_ends_in_rows_or_in_one_line(name, tmp_path):
             assert len(rows) <= 2 * len(ROWS)
 
     check()
+
+
+SPLITS = {
+    "rows.csv": lambda path: path.write_text(as_csv(WITH_SPLIT, ("text", "label", "split"))),
+    "rows.jsonl": lambda path: path.write_text("\n".join(map(json.dumps, split_objects()))),
+    "rows.json": lambda path: path.write_text(json.dumps(split_objects())),
+    "rows.parquet": lambda path: pandas.DataFrame(split_objects()).to_parquet(path),
+}
+WITH_SPLIT = [(*row, "test" if i % 5 == 0 else "train") for i, row in enumerate(PLAIN)]
+
+
+def split_objects():
+    return [dict(zip(("text", "label", "split"), row, strict=True)) for row in WITH_SPLIT]
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_a_column_that_would_divide_a_table_is_mentioned_once(name, tmp_path, capsys):
+    SPLITS[name](tmp_path / name)
+    assert read(tmp_path / name) == PLAIN
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"the column 'split' in {tmp_path} is not used; to divide a table by it" in said
+
+
+def test_a_column_that_is_asked_for_is_not_mentioned(tmp_path, capsys):
+    SPLITS["rows.csv"](tmp_path / "rows.csv")
+    rows = read(tmp_path / "rows.csv", Layout(label_column="split"))
+    assert {label for _, label in rows} == {"train", "test"}
+    assert capsys.readouterr().err == ""
+
+
+def test_an_array_that_is_not_utf_8_says_after_which_row(tmp_path):
+    rows = json.dumps(split_objects()).encode() * 1
+    padded = rows[:-1] + b" " * (1 << 21) + b', {"text": "\xff", "label": "a"}]'
+    (tmp_path / "rows.json").write_bytes(padded)
+    assert_refused(tmp_path / "rows.json", f"rows.json is not UTF-8, after row {len(PLAIN)}")
