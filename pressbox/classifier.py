@@ -45,7 +45,7 @@ VECTORIZER_PARAMETERS = {
 MAX_NGRAM_LENGTH = 20
 # Characters of all n-grams of all probes: looked at within seconds, and in bearable memory.
 MAX_PROBE_CHARACTERS = 200_000_000
-# What nobody has tried out may take for ever. The bytes come on top of what Python itself takes.
+# What nobody has tried out may never end. The bytes come on top of what Python itself takes.
 PROBE_TIMEOUT_S, PROBE_MEMORY_BYTES = 5, 1 << 30
 TRIAL = f"""
 import json, re, resource, sys
@@ -289,10 +289,12 @@ class SportClassifier(Classifier):
             or self.coefficients.shape != (rows, terms)
             or rows != (1 if classes == 2 else classes)
         ):
-            raise ModelValidationError("the model's arrays do not fit each other")
+            raise ModelValidationError("the model's arrays do not match each other")
         for array in (self.idf, self.coefficients, self.intercepts):
             if array.dtype != np.float64 or not (abs(array) <= MAX_NUMBER).all():
-                raise ModelValidationError("the model's arrays hold numbers of another kind")
+                raise ModelValidationError(
+                    "the model's arrays are not float64, or hold huge numbers"
+                )
         if not isinstance(self.vocabulary, list) or set(map(type, self.vocabulary)) != {str}:
             raise ModelValidationError("the model's vocabulary is not a list of strings")
         self._try_out()
@@ -306,8 +308,8 @@ class SportClassifier(Classifier):
             raise ModelValidationError("the model's probes are too long")
         if vectorizer.analyzer != "word" or vectorizer.token_pattern == _usual_pattern():
             return
-        # The expression is somebody's, and no text is too short for a bad one to take for ever. It
-        # is applied to the stop words, too.
+        # The expression is somebody's, and a bad one may never end on the shortest text. It is
+        # applied to the stop words, too.
         texts += vectorizer.get_stop_words() or ()
         command = [sys.executable, "-I", "-S", "-c", TRIAL]
         asked = json.dumps([vectorizer.token_pattern, texts]).encode()

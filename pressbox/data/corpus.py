@@ -118,7 +118,7 @@ def _cleaned(found: Iterable[Found], source: str) -> list[Row]:
             cleaned.append((text, label))
             far(len(cleaned))
             if (before := labels.setdefault(text, label)) != label:
-                torn.add(f"{place}: {text[:BEGINNING]!r} is {label}, and {before} before")
+                torn.add(f"{place}: {text[:BEGINNING]!r} is labelled {label}, earlier {before}")
             elif len(labels) + repeated.count + torn.count < len(cleaned):
                 repeated.add(f"{place}: {text[:BEGINNING]!r}")
             if len(cleaned) > MOST_TEXTS:
@@ -129,9 +129,9 @@ def _cleaned(found: Iterable[Found], source: str) -> list[Row]:
     if empty:
         note(f"empty texts of {source}, left out: {empty}")
     if repeated.count:
-        note(f"texts of {source} that are there again, kept: {repeated}")
+        note(f"repeated texts of {source}, kept: {repeated}")
     if torn.count:
-        note(f"texts of {source} that have two labels, kept: {torn}")
+        note(f"texts of {source} with more than one label, kept: {torn}")
     if numbered:
         note(f"integer labels of {source} are read as strings of digits")
     return cleaned
@@ -191,7 +191,7 @@ def _if_one_label(rows: list[Row]) -> str:
 
 def _check(train: list[Row], source: str) -> None:
     if not train:
-        raise PressboxError(f"{source} holds no texts", "give a source with some")
+        raise PressboxError(f"{source} contains no texts", "give a source that does")
     counts = Counter(label for _, label in train)
     if len(counts) < 2:
         raise PressboxError(

@@ -51,7 +51,7 @@ def fetch() -> bool:
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise PressboxError(
             f"20 Newsgroups could not be fetched into {path.parent} ({error})",
-            "try where there is a network and room, or copy that file from another machine",
+            "try again with network access and enough space, or copy the file from another machine",
         ) from error
     return True
 

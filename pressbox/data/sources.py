@@ -203,7 +203,7 @@ def _divided(
     complete = train and len(train) + len(test) == len(entries)
     if not complete or (whole and max(len(train), len(test)) > 1):
         raise PressboxError(
-            f"{folder} is divided in a way that is not known here:"
+            f"{folder} is divided in a way that Pressbox does not know:"
             f" {listed([entry.name for entry in entries])}",
             "have a train and a test part and nothing else, or name them: --data PART --test PART;"
             " a label called train, test or val needs a table",
@@ -215,8 +215,8 @@ def _refuse_versioned(folder: Path) -> None:
     for name in VERSIONED:
         if os.path.lexists(folder / name):
             raise PressboxError(
-                f"{folder} is a table with versions ({name})",
-                "write its present rows to a .parquet file, and give that",
+                f"{folder} is a versioned table ({name})",
+                "write its current rows to a .parquet file, and give that",
             )
 
 
@@ -264,7 +264,7 @@ def _texts(labels: list[Path], layout: Layout) -> Iterator[Found]:
             latin += is_latin
             yield str(file), text, label.name
     if latin:
-        note(f"{latin} files of {labels[0].parent} are not UTF-8 and were read as Latin-1")
+        note(f"files of {labels[0].parent} that are not UTF-8, read as Latin-1: {latin}")
     if no_texts:
         note(f"left out of {labels[0].parent}, as not text: {listed(no_texts)}")
 

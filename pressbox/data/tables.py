@@ -136,8 +136,8 @@ SPLIT = "split"
 def mention_split(where: Path) -> None:
     """Say, once for each place, that such a column does not divide a table."""
     note(
-        f"the column {SPLIT!r} in {where} is not used; to divide a table by it, give each part as"
-        " a file: --data TRAIN --test TEST"
+        f"the column {SPLIT!r} of the tables in {where} is ignored; to divide by it, give each part"
+        " as a file of its own: --data TRAIN --test TEST"
     )
 
 

@@ -201,7 +201,7 @@ def _check_estimator(estimator: LogisticRegression) -> None:
         tried.fit([[0.0], [1.0]] * 2, ["a", "b"] * 2)
     if estimator.solver == "liblinear":
         raise UsageError(
-            "solver='liblinear' penalises the intercept too and has another optimum",
+            "solver='liblinear' also penalises the intercept, and so has a different optimum",
             "use solver='newton-cg', for example",
         )
     if not np.isfinite(estimator.C) or estimator.penalty is None:

@@ -123,7 +123,7 @@ def _verified(content: bytes | bytearray, trusted: Path, policy: Policy) -> Veri
 def _stated(members: dict[str, memoryview], signed_by: SignedBy) -> tuple[Statement, Facts]:
     """The statement and what is known with it, once it speaks of this payload."""
     if STATEMENT not in members:
-        raise NotTrusted(Reason.STATEMENT, "it has none")
+        raise NotTrusted(Reason.STATEMENT, "it has no statement")
     stated = parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
     if PARAMETERS not in members:
         raise NotTrusted(Reason.MODEL, "it has no labels")
@@ -138,11 +138,12 @@ def _stated(members: dict[str, memoryview], signed_by: SignedBy) -> tuple[Statem
             raise ValueError("a name that no model has")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise NotTrusted(
-            Reason.STATEMENT, f"it is not one of Pressbox ({type(error).__name__}: {error})"
+            Reason.STATEMENT,
+            f"its statement is not one that Pressbox writes ({type(error).__name__}: {error})",
         ) from error
     files = {name: members[name] for name in members if name not in (STATEMENT, NAKED)}
     if payload_digest(files) != facts.model_digest:
-        raise NotTrusted(Reason.STATEMENT, "it speaks of another model")
+        raise NotTrusted(Reason.STATEMENT, "its statement describes another model")
     return statement, facts
 
 
@@ -211,10 +212,15 @@ def model_name(path: Path) -> str:
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder", f"name a file in it, e.g. {path}/sports{SUFFIX}")
     name = path.name.removesuffix(SUFFIX)
-    if name == path.name or not NAME.fullmatch(name):
+    if name == path.name:
         raise UsageError(
-            f"{path.name!r} is no name for a model",
-            f"use up to 100 letters, digits, '.', '_' and '-', and end in {SUFFIX}",
+            f"the model's file name must end in {SUFFIX}, and {path.name!r} does not",
+            f"use e.g. sports{SUFFIX}",
+        )
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"a model cannot be named {name!r}",
+            "use up to 100 letters, digits, '.', '_' and '-', and begin with a letter or a digit",
         )
     if not os.path.isdir(path.parent):
         raise UsageError(f"there is no folder {path.parent}", "create it, or name another")
@@ -245,14 +251,14 @@ def seal(model: Any, path: Path | str, key: SigningKey, trusted: Path | str = GN
     except OSError as error:
         raise PressboxError(
             f"the model could not be written to {path.parent} ({error.strerror})",
-            "free some space or name another folder; an earlier model is as it was",
+            "free some space or name another folder; an earlier model is unchanged",
         ) from error
     try:
         _sync(path.parent)
     except OSError as error:
         raise PressboxError(
             f"the model is at {path}, but may not survive a power cut ({error.strerror})",
-            "see to the disk, and seal it again",
+            "check the disk, and seal it again",
         ) from error
     return sealed
 

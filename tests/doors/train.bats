@@ -142,7 +142,7 @@ untouched() {
 
 @test "an output that is no model's name is wrong usage" {
 	run -2 --separate-stderr scripts/train.sh --output models/sports.zip
-	one_error "no name for a model"
+	one_error "the model's file name must end in .tar.gz, and 'sports.zip' does not"
 	untouched
 }
 

@@ -184,7 +184,9 @@ def test_files_that_are_not_utf_8_are_read_as_latin_1_and_counted(rows, tmp_path
     (folder / "golf" / "latin").write_bytes("Ålesund".encode("latin-1"))
     corpus = load_corpus(str(folder))
     assert ("Ålesund", "golf") in corpus.train + corpus.test
-    assert capsys.readouterr().err.startswith("1 files of ")
+    assert capsys.readouterr().err.startswith(
+        f"files of {folder} that are not UTF-8, read as Latin-1: 1\n"
+    )
 
 
 def test_what_is_hidden_is_no_text(rows, corpus, tmp_path):
@@ -369,7 +371,7 @@ def test_texts_that_are_there_again_are_counted_and_the_first_shown(tmp_path, ca
     found = load_corpus(str(path))
     assert len(found.train) + len(found.test) >= len(LABELLED) + 2
     assert (
-        "texts of rows.jsonl that are there again, kept: 4"
+        "repeated texts of rows.jsonl, kept: 4"
         f" (line 16 of {path}: 'text 0 on a'; line 17 of {path}: 'text 1 on a';"
         f" line 18 of {path}: 'text 0 on b'; …)\n"
     ) in capsys.readouterr().err
@@ -380,16 +382,16 @@ def test_texts_with_two_labels_are_counted_and_the_first_shown(tmp_path, capsys)
     load_corpus(str(path))
     said = capsys.readouterr().err
     assert (
-        "texts of rows.jsonl that have two labels, kept: 1"
-        f" (line 16 of {path}: 'text 0 on a' is b, and a before)\n"
+        "texts of rows.jsonl with more than one label, kept: 1"
+        f" (line 16 of {path}: 'text 0 on a' is labelled b, earlier a)\n"
     ) in said
-    assert "there again" not in said
+    assert "repeated" not in said
 
 
 def test_texts_of_a_folder_that_are_there_again_are_told_by_their_files(tmp_path, capsys):
     folder = write_folder(tmp_path / "small", [*LABELLED, ("text 0 on a", "a")])
     load_corpus(str(folder))
-    assert f"again, kept: 1 ({folder}/a/15.txt: " in capsys.readouterr().err
+    assert f"repeated texts of small, kept: 1 ({folder}/a/15.txt: " in capsys.readouterr().err
 
 
 def test_where_no_text_is_there_again_nothing_is_said(capsys):

@@ -274,7 +274,9 @@ def test_partitions_that_would_divide_a_table_are_mentioned(tmp_path, capsys):
     for part in ("train", "test"):
         write_parquet(tmp_path / f"split={part}" / "0.parquet", ROWS)
     assert rows_of(tmp_path)[1] is None
-    assert capsys.readouterr().err.startswith(f"the column 'split' in {tmp_path} is not used; ")
+    assert capsys.readouterr().err.startswith(
+        f"the column 'split' of the tables in {tmp_path} is ignored; "
+    )
 
 
 def test_a_partition_without_a_label_is_refused(tmp_path):
@@ -303,7 +305,7 @@ AMBIGUOUS = {
     "a part that is neither": (["train.csv", "more.csv"], "is divided in a way"),
     "two formats": (["rows.csv", "rows.jsonl"], "has tables of several kinds: .csv, .jsonl"),
     "one twice": (["rows.csv", "rows.csv.gz"], "rows.csv is there twice, once compressed"),
-    "a table with versions": (["part-0.parquet", "_delta_log/0.json"], "a table with versions"),
+    "a table with versions": (["part-0.parquet", "_delta_log/0.json"], "is a versioned table"),
 }
 
 

@@ -530,7 +530,7 @@ def test_a_column_that_would_divide_a_table_is_mentioned_once(name, tmp_path, ca
     assert read(tmp_path / name) == PLAIN
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"the column 'split' in {tmp_path} is not used; to divide a table by it" in said
+    assert f"the column 'split' of the tables in {tmp_path} is ignored; to divide by it" in said
 
 
 def test_a_column_that_is_asked_for_is_not_mentioned(tmp_path, capsys):

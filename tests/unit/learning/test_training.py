@@ -46,7 +46,7 @@ def test_other_texts_give_another_model_digest(corpus, fitted, fit):
 @pytest.mark.parametrize(
     ("estimator", "reason"),
     [
-        ({"solver": "liblinear"}, "penalises the intercept"),
+        ({"solver": "liblinear"}, "also penalises the intercept"),
         ({"C": np.inf}, "without a penalty"),
         ({"solver": "saga", "l1_ratio": 1}, "the optimum has edges"),
         ({"solver": "saga", "l1_ratio": 0.5}, "the optimum has edges"),
@@ -327,7 +327,7 @@ ESTIMATOR = {
     "n_jobs": [(2, WITHOUT_TRACE)],
     "penalty": [("l2", KEPT), (None, "no unique optimum"), ("l1", "refuses|edges")],
     "random_state": [(1, KEPT), (np.random.RandomState(1), f"{NO_PICKLE}a whole number")],
-    "solver": [("newton-cholesky", KEPT), ("liblinear", "penalises the intercept")],
+    "solver": [("newton-cholesky", KEPT), ("liblinear", "also penalises the intercept")],
     "tol": [(1e-3, KEPT)],
     "verbose": [(0, WITHOUT_TRACE)],
     "warm_start": [(True, WITHOUT_TRACE)],
