@@ -19,7 +19,7 @@ pytest or bats, beginning with an option of theirs.
   sameness           of those, the two that train again and again and demand one model digest
   all                all of the above
 
-No part of all are:
+Not part of all:
   newsroom           your own train.py on your own texts: the model is trained, sealed, opened and
                      replayed, and is the same twice. Needs no key; --data SOURCE, --test SOURCE,
                      --text-column, --label-column, --delimiter and --encoding as for train.sh
@@ -43,6 +43,10 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--bootstrap) BOOTSTRAP=yes ;;
 	-h | --help) usage && exit 0 ;;
+	--data=* | --test=* | --text-column=* | --label-column=* | --delimiter=* | --encoding=*)
+		set -- "${1%%=*}" "${1#*=}" "${@:2}"
+		continue
+		;;
 	--data | --test | --text-column | --label-column | --delimiter | --encoding)
 		needs_value "$@"
 		training+=("$1" "$2")
@@ -109,7 +113,7 @@ fuzz_inside() {
 
 # bats_outside FILE...
 bats_outside() {
-	inside_container && die "$EX_USAGE" "the tests of the doors run on the host, where the engine is"
+	inside_container && die "$EX_USAGE" "the tests of the doors need the engine; run them on the host"
 	require_engine
 	require_image
 	require_devcontainer_cli

@@ -40,9 +40,3 @@ def test_the_notebook_runs_and_seals_the_model_of_train_py(tmp_path, monkeypatch
     assert model.digest in said
     statement = tarball.verify(tmp_path / "notebook.tar.gz").statement
     assert statement.annotations("code")["script"] == "a notebook"
-
-
-def test_what_the_newsroom_edits_stands_in_train_py_alone():
-    source = "".join(cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells)
-    assert "from train import learn" in source
-    assert not re.search(r"Vectorizer\(|Regression\(|sys\.path", source)

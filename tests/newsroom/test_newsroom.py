@@ -7,21 +7,21 @@ import json
 import shutil
 
 import pytest
-from support import ROOT
 from support.keys import make_key, rest_all, trust
 from support.processes import python
 
+from pressbox.provenance import code
+from pressbox.runs import replay
 from pressbox.trust import signing_key
 
 TEXT = "The goalie made forty saves in overtime"
-# What no training needs, or may see.
-LEFT_OUT = shutil.ignore_patterns(".*cache", ".git", "models", "node_modules", "tests")
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     """A copy of the checkout that trusts a key of this run; the variables that sign with it."""
-    copy = shutil.copytree(ROOT, tmp_path_factory.mktemp("newsroom") / "desk", ignore=LEFT_OUT)
+    copy = tmp_path_factory.mktemp("newsroom") / "desk"
+    replay._copy_checkout(code.code_files(), copy)
     (copy / "models").mkdir()
     holder = make_key("of this run")
     shutil.rmtree(copy / "gnupg")
