@@ -84,6 +84,7 @@ resolve "$output" || die "$EX_USAGE" "there is no folder ${output%/*}; create it
 model=$RESOLVED
 name=${model##*/}
 
+demand_merged "$ROOT"/{*.py,.devcontainer,gnupg,poetry.lock,pressbox,pyproject.toml,third_party}
 let_in_source data "$data"
 arguments=(--data "${SEEN[data]}")
 if [ -n "$test" ]; then

@@ -1,8 +1,10 @@
-"""What is wrong here, seen from inside, and the line that mends it."""
+"""What is wrong here, seen from inside, and the line that fixes it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pressbox import ROOT
 from pressbox.environment import drift, lock
 from pressbox.environment.drift import Environment
 from pressbox.errors import Drifted, PressboxError
@@ -10,6 +12,11 @@ from pressbox.provenance import code
 from pressbox.trust import signers
 
 REBUILD = "rebuild the container; on the host, scripts/train.sh takes a fresh one by itself"
+RESOLVE = "resolve it: docs/updating.md says how"
+# What is merged and then trained with. The list of accepted environments speaks for itself.
+MERGED = ("*.py", "poetry.lock", "pyproject.toml", "pressbox/**/*.py", "third_party/**/*")
+MERGED += (".devcontainer/*", "gnupg/*")
+CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class Finding:
 
 def examine(deep: bool = False) -> Iterator[Finding]:
     """Look at the environment (``deep``: each of its files), its lock, the code and the keys."""
+    yield from _conflicts()
     try:
         here = drift.current(deep)
     except Drifted as error:
@@ -36,13 +44,23 @@ def examine(deep: bool = False) -> Iterator[Finding]:
     yield from _keys()
 
 
+def _conflicts() -> Iterator[Finding]:
+    files = {path for pattern in MERGED for path in ROOT.glob(pattern) if path.is_file()}
+    for path in sorted(files - {lock.LOCK}):
+        content = path.read_bytes()
+        if conflict := CONFLICT.search(content):
+            line = content.count(b"\n", 0, conflict.start()) + 1
+            found = f"{path.relative_to(ROOT)} has a merge conflict in it, at line {line}"
+            yield Finding("merge", found, RESOLVE, 1)
+
+
 def _environment(here: Environment, deep: bool) -> Iterator[Finding]:
     yield Finding("environment", here.digest)
     if here.drift:
         for difference in here.drift:
             yield Finding("drift", difference, REBUILD, Drifted.exit_status)
     else:
-        yield Finding("drift", "none" if deep else "none (--deep reads each file)")
+        yield Finding("drift", "none" if deep else "none (--deep reads every file)")
     for path in here.stale:
         yield Finding("stale", f"built before {path} was changed", REBUILD, Drifted.exit_status)
     if here.passport is not None:
@@ -58,7 +76,7 @@ def _accepted(digest: str, passport: dict) -> Iterator[Finding]:
     if digest in lock.digests(listed):
         yield Finding("accepted", "yes")
         return
-    # Only a release demands it, so it is no fault.
+    # Only a release demands it, so it is not a fault.
     yield Finding("accepted", "no; a release needs it: scripts/doctor.sh --accept")
     for change in lock.since_latest(passport, listed):
         yield Finding("", change)
@@ -70,7 +88,7 @@ def _keys() -> Iterator[Finding]:
             until = f"until {key.until}" if key.until else "no expiry"
             found = f"{key.fingerprint}, {until}{key.remark}"
             if key.expired:
-                yield Finding("signer", found, "scripts/keys.sh rotate, or revoke", 1)
+                yield Finding("signer", found, "replace it: scripts/keys.sh rotate, or revoke", 1)
             else:
                 yield Finding("signer", found)
     except PressboxError as error:

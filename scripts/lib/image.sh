@@ -34,9 +34,19 @@ inputs_digest() {
 	) | sha256
 }
 
+# demand_merged PATH...: no file of the checkout there has a merge conflict in it
+demand_merged() {
+	local found
+	found=$(grep -rIn -m 1 --exclude-dir node_modules '^<<<<<<< ' "$@" 2>/dev/null | head -n 1) || true
+	[ -n "$found" ] || return 0
+	found=${found#"$ROOT"/} found=${found%%:<<<<<<< *}
+	die "$EX_FAILED" "${found%:*} has a merge conflict in it, at line ${found##*:}; resolve it: docs/updating.md says how"
+}
+
 # require_image: leave an up-to-date image under the tag pressbox. Sets TAGGED, the tag
 # that names what it is made of.
 require_image() {
+	demand_merged "$ROOT"/{.devcontainer/{Dockerfile,*.py,*.sh,tools.txt},poetry.lock,pressbox,pyproject.toml,third_party}
 	choose_base
 	TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
 	if "$ENGINE" image inspect "$TAGGED" >/dev/null 2>&1; then
