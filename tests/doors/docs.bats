@@ -30,7 +30,10 @@ commands() {
 		*) bash -c "$command" </dev/null ;;
 		esac
 		ran=$((ran + 1))
-	done < <(for document in README.md docs/*.md; do commands "$document"; done)
+	done < <(for document in README.md docs/*.md; do
+		# updating.bats does what that page says, in a repository that is a newsroom's.
+		[ "$document" = docs/updating.md ] || commands "$document"
+	done)
 	[ "$ran" -ge 10 ]
 }
 

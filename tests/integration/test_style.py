@@ -75,7 +75,7 @@ def test_pyright_finds_a_wrong_type(tmp_path):
     ("safe", "unsafe"),
     [
         (r"@[0-9a-f]{40} # v\S+", "@v5"),
-        (r"\n +with:\n +persist-credentials: false", ""),
+        ("persist-credentials: false", "show-progress: false"),
         (r"permissions:\n +contents: read", "permissions: write-all"),
     ],
 )
