@@ -32,11 +32,14 @@ from pressbox.payload import COEFFICIENTS, PARAMETERS, VOCABULARY
 from pressbox.provenance.statement import Facts, Statement
 
 PARTS = Path(__file__).parent
-# Terms of each sport, confusions that are named, entries and characters of a parameter.
-WORDS, NAMED, ENTRIES, LONGEST = 12, 4, 5, 80
+# Terms of each sport, and confusions that are named.
+WORDS, NAMED = 12, 4
+# Parameters of a part; entries and characters of one.
+MOST, ENTRIES, LONGEST = 20, 5, 80
 # Decimals to which an earlier release rounded what it remembered.
 EARLIER_DIGITS = 4
-# Of a model's parameters, those that have words of their own.
+# Of a model's parameters, those of scikit-learn's classes, and those that have words of their own.
+SCIKIT_LEARNS = ("vectorizer", "estimator")
 TOLD_APART = {"labels", "temperature", "threshold"}
 # What names every drift of a model.
 NAMES_ALL = "pressbox show names them"
@@ -192,8 +195,8 @@ def _moment(text: str) -> str:
 
 
 def _probability(threshold: float) -> str:
-    """In per cent, with a decimal only if it needs one."""
-    return f"{100 * threshold:.3g}%"
+    """In per cent, with decimals only if it needs them."""
+    return f"{100 * threshold:.4g}%"
 
 
 def _hashed(text: str) -> str:
@@ -234,13 +237,19 @@ def _rows(evaluation: dict, found: Quality) -> list[tuple]:
 
 def _parameters(parameters: dict) -> dict[str, list[str]]:
     """What was chosen, by the part of the model that it was chosen for."""
-    parts, others = {}, []
+    parts, others = {}, {}
     for name, value in parameters.items():
-        if isinstance(value, dict):
-            parts[name.capitalize()] = [_parameter(*entry) for entry in value.items()]
+        if name in SCIKIT_LEARNS and isinstance(value, dict):
+            parts[name.capitalize()] = _chosen(value)
         elif name not in TOLD_APART:
-            others.append(_parameter(name, value))
-    return parts | ({"Parameters": others} if others else {})
+            others[name] = value
+    return parts | ({"Parameters": _chosen(others)} if others else {})
+
+
+def _chosen(parameters: dict) -> list[str]:
+    shown = [_parameter(name, value) for name, value in list(parameters.items())[:MOST]]
+    more = len(parameters) - len(shown)
+    return [*shown, f"{more} more"] if more else shown
 
 
 def _parameter(name: str, value) -> str:

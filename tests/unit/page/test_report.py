@@ -17,7 +17,7 @@ from support import ROOT
 import pressbox
 from pressbox.learning import evaluation
 from pressbox.page import charts, report
-from pressbox.provenance.statement import Revision, SignedBy
+from pressbox.provenance.statement import Revision, SignedBy, Statement
 
 EVIL = """<script>alert(1)</script>"'&{{ 7 * 7 }} $\\frac{$"""
 # What is nothing but a frame, unless it has words.
@@ -319,6 +319,10 @@ def test_a_parameter_is_short_whatever_it_holds(page, model):
     assert "few={'a': 1}" in section
     assert "pattern='xxx" in section and "x…" in section
     assert "x" * 80 not in section
+    many = {f"p{number}": number for number in range(30)}
+    section = Document(page(parameters={**many, "weights": many})).section("training")
+    assert "p19=19 11 more" in section
+    assert "p20" not in section
 
 
 def test_it_says_which_versions_it_was_made_with(page, model):
@@ -364,7 +368,7 @@ def test_it_says_when_it_is_unsure_and_how_good_it_is_when_it_is_not(page, detai
         "quality"
     )
     assert (
-        "Below 65% it says “unsure”. It was sure about 7 of the 8 texts (87.5%), and right about 6"
+        "Below 65% confidence it says “unsure”. It was sure about 7 of the 8 texts (87.5%), and"
         in document.section("quality")
     )
 
@@ -372,7 +376,7 @@ def test_it_says_when_it_is_unsure_and_how_good_it_is_when_it_is_not(page, detai
 def test_a_model_that_is_sure_of_nothing_has_no_share_of_it(page, details):
     sure = {"threshold": 0.65, "rows": 0, "right": 0, "interval": [0, 1]}
     section = Document(page(details={**details, "sure": sure})).section("quality")
-    assert "Accuracy when sure \N{EN DASH} Below 65% it says “unsure”." in section
+    assert "Accuracy when sure \N{EN DASH} Below 65% confidence it says “unsure”." in section
     assert "It was sure about none of the 8 texts." in section
 
 
@@ -413,6 +417,20 @@ def test_a_model_of_ones_own_has_no_empty_section(page, model, previous):
     assert "scikit-learn's defaults" not in section
     with_more = Document(page(words={}, parameters={**own, "sharpness": 20}))
     assert "Parameters sharpness=20" in with_more.section("training")
+
+
+def test_a_statement_that_says_nothing_of_a_training_has_no_section_of_it(facts, model):
+    content = copy.deepcopy(model.statement)
+    predicate = content["predicate"]
+    del predicate["runDetails"]["builder"]["version"]
+    dependencies = predicate["buildDefinition"]["resolvedDependencies"]
+    named = {entry["name"]: entry for entry in dependencies}
+    named["environment"]["annotations"]["passport"] = None
+    del named["data"]["annotations"]
+    dependencies.remove(named["special_k"])
+    document = Document(report.page(facts, Statement(content), {"labels": model.labels}, {}))
+    assert list(document.sections) == ["quality", "origin"]
+    assert_nothing_is_empty(document)
 
 
 def test_whatever_a_page_shows_no_box_of_it_is_empty(page, previous):
