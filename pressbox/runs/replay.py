@@ -39,7 +39,7 @@ PLAIN_FILES = {b"100644", b"100755"}  # git's modes of regular files
 # What the replayed code may read besides its own files and the data: what is installed.
 READABLE = ("/bin", "/dev/urandom", "/etc", "/lib", "/lib64", "/opt", "/proc", "/sys", "/usr")
 READABLE += ("/var/lib/dpkg", sys.prefix, sys.base_prefix)
-ELSEWHERE = "replay it in a container of its own: scripts/pressbox.sh replay … on the host"
+ELSEWHERE = "replay it in a fresh container, on the host: scripts/pressbox.sh replay --door docker"
 MAX_MESSAGE_BYTES = 4096
 
 
