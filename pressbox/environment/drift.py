@@ -1,7 +1,7 @@
 """The environment that is running: its passport, and what has changed in it since it was built.
 
-The everyday check asks the file system which files were touched after the image was unpacked, a
-question about times that no editor can falsify, and reads only those. The deep one reads all.
+The everyday check asks the file system which files were touched after the image was unpacked, by a
+time that no program can set, and reads only those. The deep check reads all of them.
 """
 
 import json
@@ -20,7 +20,7 @@ from pressbox.environment.passport import FILES, INPUTS, LOADED, PASSPORT, SEAL,
 from pressbox.errors import Drifted, UsageError
 
 UNKNOWN = "unknown"
-SHOWN = 3
+MAX_SHOWN = 3
 REBUILD = (
     "rebuild the container (VS Code: Dev Containers: Rebuild Container; on the host,"
     " scripts/train.sh takes a fresh one), or train anyway with --allow-drift,"
@@ -32,9 +32,9 @@ STEERS = re.compile(
     r"(BLIS|GI|GIO|GOMP|GOTO|KMP|LD|MALLOC|MKL|NPY|NUMEXPR|NUMPY|OMP|OPENBLAS|OPENSSL|SCIPY|SKLEARN"
     r"|VECLIB)_\w+|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|NLSPATH|PYTHON\w+"
 )
-# ... and those of them that change nothing that a training computes.
+# ... and those among them that do not change what a training computes.
 HARMLESS = {
-    "KMP_DUPLICATE_LIB_OK",  # these two, scikit-learn sets
+    "KMP_DUPLICATE_LIB_OK",  # scikit-learn sets these two
     "KMP_INIT_AT_FORK",
     "PYTHONBREAKPOINT",
     "PYTHONDONTWRITEBYTECODE",
@@ -50,19 +50,19 @@ HARMLESS = {
 }
 
 
-# Read by nobody but an interactive Python, such as that of a notebook.
+# Read only by an interactive Python, such as that of a notebook.
 INTERACTIVE = "PYTHONSTARTUP"
 PREFIX = "/opt/venv"
-# The way in here, which the scripts tell.
+# The way into this environment, which the scripts name.
 DOOR, DOORS = "PRESSBOX_DOOR", ("docker", "podman", "devcontainer", "inside")
-# Fresh and closed each time; the others are no boundary.
+# Fresh and closed each time; the others are not a boundary.
 RELEASE_DOORS = ("docker", "podman")
 # Files of the image's last layer, each in a place of its own (see the Dockerfile) ...
 WITNESSES = ("/etc/pressbox/unpacked", "/usr/share/pressbox/unpacked", "/var/lib/pressbox/unpacked")
 # ... and what Docker and podman write when they create or start a container.
 CREATED = ("/.dockerenv", "/run/.containerenv")
 MOUNTS = Path("/proc/self/mountinfo")
-# What Python asks for by its full path, and the variables it gets: nobody else's.
+# A program by its full path, and the only variables that such a program gets.
 FIND, ISOLATED = "/usr/bin/find", {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
 
 
@@ -70,11 +70,11 @@ FIND, ISOLATED = "/usr/bin/find", {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
 class Environment:
     """What is running.
 
-    passport: None where there is none. digest: of it, or "unknown". drift: what has changed since,
-    in words. stale: the files of this checkout that it was not built from. inputs: SHA-256 of those
-    that it was built from, by path. deep: whether every file was read. files: what the image has
-    where code is loaded from, as ``passport.measure`` describes it. moment: when it was looked at,
-    in nanoseconds.
+    passport: None if there is none. digest: ``sha256:<hex>`` of it, or "unknown". drift: what has
+    changed since it was written, in words. stale: the files of this checkout that differ from those
+    it was built from. inputs: the latter, path to SHA-256. deep: whether every file was read.
+    files: what the image has where code is loaded from, as ``passport.measure`` describes it.
+    moment: when it was checked, in nanoseconds since 1970.
     """
 
     passport: dict | None = None
@@ -88,6 +88,7 @@ class Environment:
 
     @property
     def differences(self) -> tuple[str, ...]:
+        """All that keeps this from being the environment that was built, in words."""
         return (
             *self.drift,
             *(f"{path} is not what this environment was built from" for path in self.stale),
@@ -95,14 +96,13 @@ class Environment:
 
 
 def current(deep: bool = False, folder: Path = passport.FOLDER) -> Environment:
-    """Read the passport and check the environment against it; with ``deep``, every file.
+    """Read the passport and check the environment against it.
 
-    Raises Drifted for a passport that is damaged or was edited: then nothing is known.
+    deep: read every file. folder: where the passport is. Raises Drifted if the passport is damaged
+    or was edited, because nothing is known then.
     """
     if not (folder / PASSPORT).exists():
-        return Environment(
-            drift=("this environment has no passport: it is not an image of Pressbox",)
-        )
+        return Environment(drift=("this environment has no passport: it is not a Pressbox image",))
     issued = _read(folder)
     moment = time.time_ns()
     files = _Files(folder, issued)
@@ -121,9 +121,10 @@ def current(deep: bool = False, folder: Path = passport.FOLDER) -> Environment:
 
 
 def changes(earlier: Environment, paths: Iterable[str]) -> Iterator[str]:
-    """How the environment differs from what it was earlier, in words: of the image's files, these.
+    """How the environment differs from what it was earlier, in words.
 
-    A second look at all of them would take as long as the first; only what was executed matters.
+    paths: the files to compare, of those of the image. Only what was executed matters, and a second
+    look at all files would take as long as the first.
     """
     if earlier.passport is None:
         return
@@ -146,7 +147,7 @@ def _surroundings(issued: dict) -> Iterator[str]:
 
 
 def door() -> str:
-    """The door that led in here; UsageError for one that there is not."""
+    """The door that led in here. Raises UsageError if the variable names none that there is."""
     name = os.environ.get(DOOR, "inside")
     if name not in DOORS:
         raise UsageError(f"{DOOR} does not name a door", f"unset {DOOR}; the scripts set it")
@@ -154,7 +155,7 @@ def door() -> str:
 
 
 def checked(allow_drift: bool = False, deep: bool = False) -> Environment:
-    """The environment, for a training. Raises Drifted if it has changed and that is not allowed."""
+    """The environment, for a training. Raises Drifted if it has changed, unless that is allowed."""
     environment = current(deep)
     if environment.differences and not allow_drift:
         raise Drifted(
@@ -178,9 +179,9 @@ def _remedy(environment: Environment) -> str:
 
 
 def shortened(items: Sequence[str], named: str = "scripts/doctor.sh names them") -> str:
-    """The first of them as one text, and where the others are named."""
-    more = f", and {len(items) - SHOWN} more ({named})" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more
+    """The first MAX_SHOWN items in one line, with the number of others and where they are named."""
+    more = f", and {len(items) - MAX_SHOWN} more ({named})" if len(items) > MAX_SHOWN else ""
+    return ", ".join(items[:MAX_SHOWN]) + more
 
 
 def _read(folder: Path) -> dict:
@@ -213,7 +214,7 @@ def _variables(wanted: dict[str, str | None]) -> Iterator[str]:
     for name in _odd_variables(wanted):
         value = os.environ.get(name)
         if name not in STEERING:
-            # Its value is not ours to tell: it may be somebody's secret.
+            # Its value is not shown: it may be a secret.
             yield f"variable {name} is set"
         else:
             yield f"variable {name} is {'not set' if value is None else value}, not {wanted[name]}"
@@ -221,13 +222,13 @@ def _variables(wanted: dict[str, str | None]) -> Iterator[str]:
 
 def _elsewhere() -> Iterator[str]:
     if sys.prefix != PREFIX:
-        yield f"this Python is that of {sys.prefix}, not of {PREFIX}"
+        yield f"this Python is the one in {sys.prefix}, not the one in {PREFIX}"
 
 
 def _mounted() -> Iterator[str]:
-    """What hides the image's files behind others, whose times say nothing."""
+    """Mounts that hide the image's files behind others, whose times say nothing."""
     for line in MOUNTS.read_text(errors="surrogateescape").splitlines():
-        # Blanks and the like are written as three octal digits.
+        # Spaces and the like are written as three octal digits.
         point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[4])
         if point != "/" and any(_within(point, place) or _within(place, point) for place in LOADED):
             yield f"something is mounted at {point}"
@@ -247,7 +248,7 @@ def _installed() -> dict:
 
 
 def differences(before: dict, after: dict) -> list[str]:
-    """How one passport differs from another, in words; empty if they are the same."""
+    """How one passport differs from another, in words; empty if they are equal."""
     variables = _changes(
         "variable ", *(_strings(passport["variables"]) for passport in (before, after))
     )
@@ -287,7 +288,7 @@ def _strings(variables: dict[str, str | None]) -> dict[str, str]:
 
 
 def _changes(kind: str, before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
-    """What it takes to come from one list of versions or values to the other, in words."""
+    """How one list of versions or values differs from another, in words."""
     for name in sorted(before.keys() | after.keys()):
         if name not in after:
             yield f"{kind}{name} {before[name]} is gone"
@@ -298,7 +299,7 @@ def _changes(kind: str, before: dict[str, str], after: dict[str, str]) -> Iterat
 
 
 class _Files:
-    """What lies where a training loads code from, and how it differs from what the image has."""
+    """The files that a training may load code from, and how they differ from those of the image."""
 
     def __init__(self, folder: Path, issued: dict):
         content = (folder / FILES).read_bytes()
@@ -308,6 +309,7 @@ class _Files:
         self._unpacked = _unpacked(folder)
 
     def compare(self, found: dict[str, str]) -> list[str]:
+        """How the files that were found differ, in words."""
         return [
             self._in_words(path, found.get(path))
             for path in sorted(found.keys() | self.entries.keys())
@@ -315,7 +317,7 @@ class _Files:
         ]
 
     def search_touched(self) -> subprocess.Popen:
-        """Look for what changed since the image was unpacked, on another processor."""
+        """Start looking for what has changed since the image was unpacked, in another process."""
         existing = [path for path in LOADED if os.path.lexists(path)]
         seconds, rest = divmod(self._unpacked, 10**9)
         find = [FIND, *existing, "-newerct", f"@{seconds}.{rest:09}", "-print0"]
@@ -324,11 +326,11 @@ class _Files:
         )
 
     def compare_touched(self, searching: subprocess.Popen) -> list[str]:
-        """Compare what was touched; of a folder that is new, the folder alone is told."""
+        """How what was touched differs, in words; a new folder is named without what is in it."""
         listing, _ = searching.communicate()
         if searching.returncode:
             raise Drifted("not every folder of the environment can be read", REBUILD)
-        # Folders come before what is in them.
+        # Sorted, a folder comes before what is in it.
         touched = sorted(os.fsdecode(path) for path in listing.split(b"\0") if path)
         children = self._children() if touched else {}
         found, fresh = [], set()
@@ -346,7 +348,7 @@ class _Files:
         return found
 
     def _children(self) -> dict[str, list[str]]:
-        """What the image has in each folder."""
+        """The paths that the image has in each folder."""
         children: dict[str, list[str]] = {}
         for path in self.entries:
             children.setdefault(os.path.dirname(path), []).append(path)
@@ -363,11 +365,11 @@ class _Files:
 
 
 def _unpacked(folder: Path) -> int:
-    """When the image was unpacked, in nanoseconds: nothing that changed later was in it.
+    """When the image was unpacked, in nanoseconds since 1970: what changed later was not in it.
 
-    The passport came last. A command like ``chown -R /opt`` moves its times, but not those of all
-    its witnesses, and the container was created later still. Without one of them: the beginning of
-    time, so that everything is read.
+    The passport was unpacked last. ``chown -R /opt`` and its like move the passport's times, but
+    not those of all witnesses, and the container was created later still. If a witness is missing,
+    the answer is 0, so that everything is read.
     """
     try:
         moments = [os.stat(path).st_ctime_ns for path in (*folder.iterdir(), *WITNESSES)]

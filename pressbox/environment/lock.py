@@ -1,7 +1,7 @@
 """The environments that a team has accepted: ``.devcontainer/environment.lock``.
 
 For each architecture it lists the environments with their dates, what changed, and the passport
-that the digest is of, so that a person sees what was accepted, not a hash.
+behind each digest, so that people see what was accepted, not a hash.
 """
 
 import json
@@ -20,15 +20,15 @@ VERSION = 2
 FIRST = "the first of its architecture"
 
 
-# The accepted environments of each architecture, oldest first: what an entry of the file has.
+# Architecture to its accepted environments, oldest first, as they are in the file.
 Lock = dict[str, tuple[dict, ...]]
 
 
 def read(path: Path = LOCK) -> Lock:
     """The accepted environments by architecture; none if there is no such file.
 
-    Each is known by its passport: an entry with a digest that is not that of its passport is
-    refused. Raises PressboxError for a file that is not what ``accept`` writes.
+    Raises PressboxError for a file that ``accept`` would not have written, for example one with a
+    digest that is not that of its passport, or with a merge conflict.
     """
     if not path.exists():
         return {}
@@ -55,7 +55,7 @@ def read(path: Path = LOCK) -> Lock:
             ) from error
         raise PressboxError(
             f"{path} is not a list of accepted environments ({error})",
-            "bring it back with git checkout; scripts/doctor.sh --accept adds to it",
+            "restore it with git checkout; scripts/doctor.sh --accept adds to it",
         ) from error
     return found
 
@@ -69,22 +69,26 @@ def _checked(architecture: str, entries: list[dict]) -> tuple[dict, ...]:
         if passport.digest(passport.canonical(entry["passport"])) != entry["digest"]:
             raise ValueError(f"the digest {entry['digest']} is not that of its passport")
         if entry["passport"]["architecture"] != architecture:
-            raise ValueError(f"a passport of another architecture stands under {architecture}")
+            raise ValueError(f"the passport of another architecture is listed under {architecture}")
     return tuple(entries)
 
 
 def digests(lock: Lock) -> set[str]:
+    """The environment digests, ``sha256:<hex>``, of every architecture."""
     return {entry["digest"] for entries in lock.values() for entry in entries}
 
 
 def since_latest(issued: dict, lock: Lock) -> list[str]:
-    """How an environment differs from the newest accepted one of its architecture, in words."""
+    """How an environment differs from the newest accepted one of its architecture, in words.
+
+    issued: its passport.
+    """
     entries = lock.get(issued["architecture"])
     return differences(entries[-1]["passport"], issued) if entries else [FIRST]
 
 
 def demand(environment: Environment, path: Path = LOCK) -> None:
-    """Raise Drifted unless the environment is an accepted one, as it was built."""
+    """Raise Drifted unless the environment is accepted and as it was built."""
     if environment.passport is None or environment.differences:
         raise Drifted(
             f"a release is not trained in an environment that has drifted:"
@@ -96,18 +100,21 @@ def demand(environment: Environment, path: Path = LOCK) -> None:
         changes = shortened(since_latest(environment.passport, lock))
         raise Drifted(
             f"this environment is not an accepted one: {changes}",
-            "look at what has changed, then scripts/doctor.sh --accept, and commit the lock",
+            "look at what has changed, then run scripts/doctor.sh --accept and commit the lock",
         )
 
 
 def accept(environment: Environment, today: date, path: Path = LOCK) -> Sequence[str]:
     """Add the environment to the list; return what changed since the newest of its architecture.
 
-    Nothing is returned or written if it is that one. Raises Drifted for one that has drifted.
+    today: the date of the entry. Nothing is returned or written if it is the newest already.
+    Raises Drifted for an environment that has drifted, PressboxError if ``path`` cannot be read or
+    written.
     """
     if environment.passport is None or environment.differences:
         raise Drifted(
-            f"what has drifted cannot be accepted: {shortened(environment.differences)}",
+            f"an environment that has drifted cannot be accepted:"
+            f" {shortened(environment.differences)}",
             "rebuild the container, or run scripts/doctor.sh --accept on the host",
         )
     lock = read(path)
@@ -134,5 +141,5 @@ def _write(lock: Lock, path: Path) -> None:
             file.write(text.encode())
     except OSError as error:
         raise PressboxError(
-            f"{path} cannot be written ({error.strerror})", "check the modes of .devcontainer"
+            f"{path} cannot be written ({error.strerror})", "check the permissions of .devcontainer"
         ) from error

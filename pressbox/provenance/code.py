@@ -18,7 +18,7 @@ from pressbox.provenance import git
 from pressbox.provenance.git import NoAnswer
 
 try:
-    # In the image it reads all sources of the checkout, and remembers them; see the Dockerfile.
+    # In the image, this reads all sources of the checkout and remembers them; see the Dockerfile.
     from pressbox_checkout import READ
 except ImportError:
     READ: dict[str, bytes] = {}
@@ -32,10 +32,12 @@ NO_SCRIPT = "no file"
 
 @dataclass(frozen=True)
 class Code:
-    """What trains. files: ``sha256:<hex>`` of each file. script: the one of them that was run.
+    """The code that trains.
 
-    commit: of the checkout, or "unknown"; why: then, in words. dirty: whether the tree differs from
-    the commit, or holds code that is no part of it; None if nobody knows. uri: where it comes from.
+    files: path in the checkout to ``sha256:<hex>``. script: the one of them that was run. commit:
+    of the checkout, or "unknown". dirty: whether the tree differs from the commit, or holds code
+    that is not part of it; None if that is unknown. uri: where the repository comes from. why: the
+    reason for which the commit is unknown.
     """
 
     files: dict[str, str]
@@ -47,7 +49,7 @@ class Code:
 
 
 def current() -> Code:
-    """The code as it lies in the checkout now."""
+    """The code that is in the checkout now. Raises PressboxError if a source cannot be read."""
     sources, script = _sources(ROOT), _script()
     file = ROOT / script
     if script not in sources and ROOT in file.parents and file.is_file():
@@ -60,21 +62,24 @@ def current() -> Code:
 
 
 def code_files(root: Path = ROOT) -> dict[str, str]:
-    """``sha256:<hex>`` of each source at the top of the checkout, and of the packages there."""
+    """``sha256:<hex>`` of each source at the top of ``root`` and in the packages there, by path.
+
+    Raises PressboxError if a source cannot be read.
+    """
     return _digests(_sources(root))
 
 
 def _sources(root: Path) -> dict[str, bytes]:
     packages = (file.parent for file in root.glob("*/__init__.py"))
     files = [*root.glob("*.py"), *(file for folder in packages for file in folder.rglob("*.py"))]
-    # A hidden one cannot be imported: editors leave links to nowhere there.
+    # Hidden files cannot be imported, and editors leave dangling links there.
     files = sorted(file for file in files if not HIDDEN.search(str(file.relative_to(root))))
     try:
         return {str(file.relative_to(root)): file.read_bytes() for file in files}
     except OSError as error:
         raise PressboxError(
             f"the code cannot be read ({error.filename}: {error.strerror})",
-            "check its mode, or remove it",
+            "check its permissions, or remove it",
         ) from error
 
 
@@ -83,7 +88,7 @@ def _digests(sources: dict[str, bytes]) -> dict[str, str]:
 
 
 def _script() -> str:
-    """The script that runs, as a path in the checkout where it lies there."""
+    """The script that runs: a path in the checkout if it lies there, else an absolute one."""
     file = getattr(sys.modules["__main__"], "__file__", None)
     if file is None or not os.path.isfile(file):
         return "a notebook" if "ipykernel" in sys.modules else NO_SCRIPT
@@ -97,9 +102,9 @@ def _named(path: str) -> str:
 def _committed(sources: dict[str, bytes]) -> dict:
     configured = _configuration()
     top, commit = _git("rev-parse", "--show-toplevel", "HEAD").splitlines()
-    # A tree that was unpacked somewhere below another repository is not that one's commit.
+    # A tree that was unpacked inside of another repository does not belong to its commit.
     if not ROOT.samefile(top):
-        raise NoAnswer(f"the repository is that of {top}, not of {ROOT}")
+        raise NoAnswer(f"the repository is at {top}, not at {ROOT}")
     off = {}
     for name in {found[1] for key in configured if (found := FILTER.fullmatch(key))}:
         off |= {f"filter.{name}.{program}": "" for program in ("clean", "smudge", "process")}
@@ -114,14 +119,14 @@ def _committed(sources: dict[str, bytes]) -> dict:
 
 
 def _is_dirt(line: str) -> bool:
-    """Of what git ignores, code alone, and not in a hidden folder: that, Python could import."""
+    """Whether a line of git status counts. Of ignored files, those do that Python could import."""
     if not line.startswith("!! "):
         return bool(line)
     return line.endswith((*CODE, "/")) and not HIDDEN.search(line[3:])
 
 
 def _same(sources: dict[str, bytes], commit: str) -> bool:
-    """Whether the sources are those of the commit, whatever git's index says of them."""
+    """Whether the sources are those of the commit, whatever git's index says."""
     listed = _git("ls-tree", "-r", "-z", commit).split("\0")
     blobs = {path: about.split()[2] for about, path in (x.split("\t", 1) for x in listed if x)}
     algorithm = OBJECT_FORMATS[len(commit)]
@@ -142,7 +147,7 @@ def _git(*arguments: str, **options) -> str:
 
 
 def _without_secrets(url: str) -> str | None:
-    """The URL of a remote without user and password; None for a folder of this machine."""
+    """The URL of a remote without user and password; None for a folder on this machine."""
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http", "ssh", "git") or not parts.hostname:
         return None
@@ -150,7 +155,7 @@ def _without_secrets(url: str) -> str | None:
 
 
 def changes(before: Code, after: Code) -> Iterator[str]:
-    """How the code differs from what it was, in words."""
+    """How the code differs from what it was, in words; nothing if it does not."""
     for name in sorted(before.files.keys() | after.files.keys()):
         if before.files.get(name) != after.files.get(name):
             yield f"{name} was changed during the training"
@@ -159,7 +164,10 @@ def changes(before: Code, after: Code) -> Iterator[str]:
 
 
 def unexplained(executed: set[str], code: Code, image: dict[str, str]) -> Iterator[str]:
-    """What of ``executed`` is neither the code nor one of the image's files, in words."""
+    """What was executed without being in the code or among the image's files, in words.
+
+    executed: paths. image: files of the image, by path, as ``passport.measure`` gives them.
+    """
     for path in sorted(executed):
         if path in image or (path.endswith(".pyc") and not os.path.exists(path)):
             continue
@@ -168,14 +176,17 @@ def unexplained(executed: set[str], code: Code, image: dict[str, str]) -> Iterat
         name = _named(real)
         read = READ.get(real)
         if name not in code.files:
-            yield f"{name} was loaded, which is part of neither the code nor the image"
+            yield f"{name} was loaded, which belongs neither to the code nor to the image"
         elif read is not None and digest(read) != code.files[name]:
             yield f"{name} was changed after it was loaded"
 
 
 def executed() -> set[str]:
-    """What this process has loaded: the file of each module, the one that Python compiled it to (or
-    would have), and each file that is mapped as a program."""
+    """The paths of what this process has loaded.
+
+    They are the file of each module, the file that Python compiled it to (or would have), and each
+    file that is mapped as a program.
+    """
     paths = set()
     for module in list(sys.modules.values()):
         known = getattr(module, "__dict__", {})
@@ -183,11 +194,11 @@ def executed() -> set[str]:
         paths.add(known.get("__file__"))
         if getattr(spec, "has_location", None):
             paths.add(getattr(spec, "origin", None))
-        # The checkout's own loader looks for no compiled file.
+        # The checkout's own loader does not look for a compiled file.
         if type(getattr(spec, "loader", None)).__module__ != "pressbox_checkout":
             paths.add(getattr(spec, "cached", None))
     with open("/proc/self/maps", errors="surrogateescape") as maps:
         mapped = (line.rstrip("\n").split(None, 5) for line in maps)
         paths |= {entry[5] for entry in mapped if "x" in entry[1] and len(entry) == 6}
-    # [vdso] and the like are the kernel's, <string> and the like have no file.
+    # [vdso] and its like are the kernel's, <string> and its like have no file.
     return {path for path in paths if path and not path.startswith(("[", "<"))}

@@ -1,4 +1,4 @@
-"""Git, asked about a checkout that may be anybody's: nothing that it or the caller names is run."""
+"""Git, asked about a checkout that may be anybody's: no program that it configures is run."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ HARDENED = (
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "protocol.allow=never"),
 )
-# No configuration but the repository's own, and no objects but those that a digest names.
+# No configuration but the repository's own; no objects but those with the digest in question.
 VARIABLES = {
     **ISOLATED,
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -27,32 +27,36 @@ VARIABLES = {
 
 
 class NoAnswer(Exception):
-    """Why git does not say what it was asked, in words."""
+    """Git did not answer. ``str`` says why."""
 
 
 class Missing(NoAnswer):
-    """There is no git."""
+    """Git is not installed."""
 
 
 def ask(
     root: Path, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] = VARIABLES
 ) -> bytes:
-    """What git prints of the checkout at ``root``. Raises NoAnswer if it fails."""
+    """What git prints about the checkout at ``root``.
+
+    stdin: what git reads. variables: all that it gets. Raises Missing without git, and NoAnswer if
+    git fails.
+    """
     command = [GIT, "-C", root, *HARDENED, *arguments]
     try:
         done = subprocess.run(command, input=stdin, capture_output=True, env=variables)
     except OSError as error:
         raise Missing(f"there is no {GIT} ({error.strerror})") from error
     if done.returncode:
-        lines = os.fsdecode(done.stderr).strip().splitlines() or ["it does not say why"]
+        lines = os.fsdecode(done.stderr).strip().splitlines() or ["without a message"]
         raise NoAnswer(f"git: {lines[0].removeprefix('fatal: ')}")
     return done.stdout
 
 
 def configured(settings: Mapping[str, str]) -> dict[str, str]:
-    """Variables with which git takes these settings for its own, whatever is in their names.
+    """Variables that make git use these settings, whatever characters their names have.
 
-    With ``-c``, a name that holds an equals sign would end there.
+    ``-c`` would cut a name off at its first equals sign.
     """
     variables = {**VARIABLES, "GIT_CONFIG_COUNT": str(len(settings))}
     for number, (name, value) in enumerate(settings.items()):

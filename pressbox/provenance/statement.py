@@ -1,7 +1,7 @@
 """The statement that travels inside a model: an in-toto Statement with SLSA Provenance.
 
-Fields: https://in-toto.io/Statement/v1 and https://slsa.dev/provenance/v1. The training's own
-account of itself, signed with the same key as the model, is what SLSA calls Build Level 1.
+Fields: https://in-toto.io/Statement/v1 and https://slsa.dev/provenance/v1. A training's own account
+of itself, signed with the same key as the model, is what SLSA calls Build Level 1.
 """
 
 import base64
@@ -28,19 +28,19 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "https://pressbox.example/train/v3"
 BUILDER = "https://pressbox.example/train.py"
-# What each kind of training takes, by build type; SLSA has a reader refuse any other parameter.
+# The parameters that each build type has; SLSA demands that a reader refuses any others.
 PARAMETERS = {
     "https://pressbox.example/train/v1": {"source"},
     "https://pressbox.example/train/v2": {"source", "test", "release", "allow_drift"},
     BUILD_TYPE: {"source", "test", "release", "allow_drift", *READING},
 }
-# Of the digest of each row, so many bytes are kept: enough to tell rows apart, not to guess them.
+# So much of each row's digest is kept: enough to tell the rows of a corpus apart, and no more.
 ROW_BYTES = 6
 
 # Bytes, with room to spare: Linux gives a program 128 KiB in one piece.
 LONGEST_ARGUMENT = 1 << 16
 
-# The published fields, and what each may be: a type, or a pattern for the whole of a string.
+# The published fields, and what each may be: a type, or a pattern for the whole string.
 SHA256 = re.compile(r"[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
@@ -74,13 +74,13 @@ FIELDS = {
 
 
 def row_digests(rows: tuple[Row, ...]) -> list[bytes]:
-    """The first bytes of the SHA-256 of each row, sorted."""
+    """The first ROW_BYTES bytes of the SHA-256 of each row, sorted."""
     contents = (json.dumps(row).encode() for row in rows)
     return sorted(hashlib.sha256(content).digest()[:ROW_BYTES] for content in contents)
 
 
 def rows_digest(rows: Iterable[Row]) -> str:
-    """``sha256:<hex>`` over the rows, in whichever order they are."""
+    """``sha256:<hex>`` over the rows, whatever their order."""
     found = hashlib.sha256()
     for row in sorted(rows):
         found.update(json.dumps(row).encode() + b"\n")
@@ -105,10 +105,11 @@ def statement(
     byproducts: dict[str, dict],
     started: datetime,
 ) -> dict:
-    """Say what the model ``name`` was made of, where, and how good it is.
+    """The statement of the model ``name``: what it was made of, where, and how good it is.
 
-    parameters: what the person chose, of PARAMETERS[BUILD_TYPE]. byproducts: JSON objects by name,
-    ``metrics`` among them. started: when the training began, aware.
+    model_digest: ``sha256:<hex>``. parameters: what the person chose, besides the source and its
+    layout, by the names in PARAMETERS[BUILD_TYPE]. byproducts: JSON objects by name, ``metrics``
+    among them. started: when the training began, aware. Returns a JSON object.
     """
     return {
         "_type": STATEMENT_TYPE,
@@ -187,7 +188,7 @@ class SignedBy:
 
 @dataclass(frozen=True)
 class Revision:
-    """commit: or "unknown". dirty: whether the tree differed from it; None if nobody knows."""
+    """A commit, or "unknown". dirty: whether the tree differed from it; None if that is unknown."""
 
     commit: str
     dirty: bool | None
@@ -195,9 +196,10 @@ class Revision:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement that this release knows, whose fields are what they have to be.
+    """A statement that this release knows, and whose fields have the right types.
 
-    content: the JSON object that was signed. ValueError, KeyError or IndexError for any other.
+    content: the JSON object that was signed; any other raises ValueError, KeyError, IndexError,
+    TypeError or AttributeError. Digests are ``sha256:<hex>``, times UTC, YYYY-MM-DDTHH:MM:SSZ.
     """
 
     content: dict
@@ -206,15 +208,15 @@ class Statement:
         _require_known(self.content)
         for name in ("code", "data", "environment"):
             if not self.dependency(name):
-                raise ValueError(f"it does not say of which {name}")
+                raise ValueError(f"it does not name its {name}")
         source, test = self.parameters["source"], self.parameters.get("test") or ""
         datetime.fromisoformat(self.sealed_at)
         for what, right in (
-            ("drift that is not told in words", self.drift is None or _strings(self.drift, list)),
+            ("drift that is not in words", self.drift is None or _strings(self.drift, list)),
             ("a source or a door that is not a name", _strings([source, test, self.door], list)),
             ("a way to read tables that nobody can give", _arguments(self.parameters)),
             ("a tree that is neither dirty nor clean", isinstance(self.code.dirty, bool | None)),
-            ("digests of code that are none", _digests(self.annotations("code").get("files", {}))),
+            ("files of code without a digest", _digests(self.annotations("code").get("files", {}))),
             ("metrics that are not numbers", all(map(_is_number, self.metrics.values()))),
         ):
             if not right:
@@ -229,21 +231,21 @@ class Statement:
         return self.content["predicate"]["runDetails"]
 
     def dependency(self, name: str) -> dict:
-        """The resource descriptor of what the model was made of; empty if it names none so."""
+        """A resource descriptor of what the model was made of, by name; empty if there is none."""
         return resources(self._definition["resolvedDependencies"]).get(name, {})
 
     def annotations(self, name: str) -> dict:
-        """What is said of a dependency; empty if nothing is."""
+        """What is said about a dependency; empty if nothing is."""
         return self.dependency(name).get("annotations", {})
 
     def byproduct(self, name: str) -> dict | None:
-        """What the training left under this name."""
+        """What the training recorded under this name, a JSON object; None if there is none."""
         found = resources(self._run["byproducts"])
         return found[name]["annotations"] if name in found else None
 
     @property
     def parameters(self) -> dict:
-        """What the person chose: of PARAMETERS[build type], by name."""
+        """What the person chose, by the names in PARAMETERS[build type]."""
         return self._definition["externalParameters"]
 
     @property
@@ -261,7 +263,7 @@ class Statement:
 
     @property
     def drift(self) -> list[str] | None:
-        """In words; None if nobody looked."""
+        """How the environment had drifted, in words; None if it was not checked."""
         return self.annotations("environment").get("drift")
 
     @property
@@ -279,7 +281,7 @@ class Statement:
 
     @property
     def release(self) -> bool:
-        """Whether the training says that it demanded what a release needs; earlier ones did not."""
+        """Whether the training says it demanded a release; before v3 it demanded too little."""
         return (
             self._definition["buildType"] == BUILD_TYPE
             and self.parameters["release"] is True
@@ -306,9 +308,11 @@ class Statement:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a verified model, in the order in which it is shown: first of all who says
-    so, and what of that is not their own word. Fields are those of ``Statement``; labels: of the
-    model."""
+    """What is known about a verified model, in the order in which it is shown.
+
+    signer comes first: everything else is the signer's word. labels: of the model. The other fields
+    are those of ``Statement``.
+    """
 
     signer: SignedBy
     name: str
@@ -326,6 +330,7 @@ class Facts:
 
     @classmethod
     def of(cls, signer: SignedBy, statement: Statement, labels: list[str]) -> "Facts":
+        """The facts in a statement."""
         told = (field.name for field in fields(cls) if field.name not in ("signer", "labels"))
         return cls(signer, **{name: getattr(statement, name) for name in told}, labels=labels)
 
@@ -358,7 +363,7 @@ def _is_number(value) -> bool:
 
 
 def resources(descriptors: list[dict]) -> dict[str, dict]:
-    """Resource descriptors by their names."""
+    """Resource descriptors by name; of two with the same name, the last."""
     return {entry["name"]: entry for entry in descriptors}
 
 
@@ -375,19 +380,19 @@ def _require_known(statement: dict) -> None:
     run = statement["predicate"]["runDetails"]
     for listed in (definition["resolvedDependencies"], run["byproducts"]):
         if len(resources(listed)) != len(listed):
-            raise ValueError("two things of one name")
+            raise ValueError("two things have the same name")
     if not all("annotations" in entry for entry in run["byproducts"]):
-        raise ValueError("a byproduct that says nothing")
+        raise ValueError("a byproduct is empty")
 
 
 def _match(value, shape, path: str) -> None:
-    """ValueError unless the value is of the shape; a field of an object may be missing."""
+    """Raise ValueError unless the value has the shape; fields of an object may be missing."""
     if isinstance(shape, re.Pattern):
         right = isinstance(value, str) and shape.fullmatch(value)
     else:
         right = isinstance(value, shape if isinstance(shape, type) else type(shape))
     if not right:
-        raise ValueError(f"field {path.rstrip('.')!r} is not what it can be")
+        raise ValueError(f"field {path.rstrip('.')!r} has the wrong type")
     if isinstance(shape, list):
         for entry in value:
             _match(entry, shape[0], path)

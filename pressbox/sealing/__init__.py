@@ -1,1 +1,1 @@
-"""The file: signed, written in one step, and opened without believing it. A file for each step."""
+"""A model's file: signed and written in one step, and opened without believing what it says."""

@@ -1,4 +1,4 @@
-"""The clear-signed line: where GnuPG finds one signature, and nothing else to interpret."""
+"""The clear-signed line, in which GnuPG finds one signature and nothing else to interpret."""
 
 import base64
 import binascii
@@ -7,9 +7,9 @@ import re
 from pressbox.errors import NotTrusted, Reason
 from pressbox.sealing.metadata import SIGNED
 
-# GnuPG cuts a clear-signed line at 19,993 bytes, and then everything behind is not signed.
-MAX_LINE = 19_000
-MAX_SIGNED = MAX_LINE + 6_000
+# GnuPG cuts a clear-signed line off at 19,993 bytes, and what follows is not signed.
+MAX_LINE_BYTES = 19_000
+MAX_SIGNED_BYTES = MAX_LINE_BYTES + 6_000
 CLEAR_SIGNED = re.compile(
     rb"-----BEGIN PGP SIGNED MESSAGE-----\nHash: (?P<hash>SHA[0-9]+)\n\n"
     rb"(?P<line>\{[ -~]*\})\n"
@@ -21,13 +21,14 @@ CLEAR_SIGNED = re.compile(
 
 
 def signed_line(signed: bytes) -> bytes:
-    """The one line that ``meta.json.asc`` claims is signed; NotTrusted unless its shape is exact.
+    """The one line that is signed, according to ``signed``, the content of ``meta.json.asc``.
 
-    That leaves GnuPG nothing to interpret: no text around the armour, no other kind of message, no
-    second signature, no blank at the end of a line (which no signature covers).
+    Raises NotTrusted (``metadata``) unless its shape is exact, which leaves GnuPG nothing to
+    interpret: no text around the armour, no other kind of message, no second signature, no blank
+    at the end of a line (which no signature covers).
     """
     match = CLEAR_SIGNED.fullmatch(signed)
-    if not match or len(match["line"]) > MAX_LINE:
+    if not match or len(match["line"]) > MAX_LINE_BYTES:
         raise NotTrusted(Reason.METADATA, f"{SIGNED} is not one clear-signed line")
     body = match["body"].replace(b"\n", b"")
     try:
@@ -44,7 +45,7 @@ def signed_line(signed: bytes) -> bytes:
 
 
 def _one_signature(packet: bytes) -> bool:
-    """Whether it is exactly one signature packet (RFC 9580, 4.2): type 2, and its length."""
+    """Whether this is exactly one signature packet (RFC 9580, 4.2), of type 2 and this length."""
     if len(packet) < 3:
         return False
     if packet[0] == 0x88:  # one octet of length

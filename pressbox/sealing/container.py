@@ -1,10 +1,10 @@
 """The file format of a sealed model, read without believing anything in it.
 
 special_k writes a gzip of a tar of one folder: ``meta.version``, the attributes, the pickled model
-and, last, ``meta.json.asc``, a clear-signed line of JSON that has an HMAC for each of the others.
-What is read here is not yet authentic, so every rule is exact: a header has to be, byte for byte,
-the one that special_k writes for that name and size, and nothing may lie outside of the members.
-Sizes are bounded before anything is kept; ``survey`` keeps no content but the signed line.
+and, last, ``meta.json.asc``, a clear-signed line of JSON with an HMAC for each of the others. What
+is read here is not authentic yet, so every rule is exact: a header has to be, byte for byte, what
+special_k writes for that name and size, and nothing may lie outside of the members. Sizes are
+limited before anything is kept; ``survey`` keeps nothing but the signed line.
 """
 
 import os
@@ -17,20 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pressbox.errors import NotTrusted, Reason, UsageError
-from pressbox.sealing.armour import MAX_SIGNED
+from pressbox.sealing.armour import MAX_SIGNED_BYTES
 from pressbox.sealing.metadata import SIGNED, VERSION
 
 # What anybody may have us do before there is a signature to look at, which comes last in a file:
 # to keep and inflate so many bytes, which takes about a second. It is enough for a vocabulary of
 # two million terms and twenty labels.
 MAX_FILE, MAX_INFLATED = 128 << 20, 512 << 20
-# A smaller file has less: so many bytes, enough for arrays of zeros, and so many times its size.
-SMALL_INFLATED, MAX_INFLATION = 128 << 20, 8
+# A smaller file may inflate to less: this, enough for arrays of zeros, and so many times its size.
+BASE_INFLATED_BYTES, MAX_INFLATION_FACTOR = 128 << 20, 8
 MAX_MEMBERS = 64
 
-BLOCK, RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
-CHUNK = 1 << 20
-# Deflate; no flags, or a file name; a time; level 9; "unknown" system: what Python writes.
+BLOCK_BYTES, RECORD_BYTES = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
+CHUNK_BYTES = 1 << 20
+# What Python writes: deflate; no flags, or a file name; a time; level 9; system "unknown".
 GZIP_HEADER = re.compile(
     rb"\x1f\x8b\x08(?:\0.{4}\x02\xff|\x08.{4}\x02\xff[ -~]{1,255}\0)", re.DOTALL
 )
@@ -41,21 +41,29 @@ VERSION_CONTENT = b"3\n"
 
 @dataclass(frozen=True)
 class Survey:
-    """Where the members of a tar lie. ``members``: name to (offset, size), in bytes of the tar."""
+    """Where the members of a tar lie.
+
+    size: of the tar, in bytes. members: name to (offset, size), in bytes. signed: the content of
+    ``meta.json.asc``.
+    """
 
     size: int
     members: dict[str, tuple[int, int]]
     signed: bytes
 
     def cut(self, tar: memoryview) -> dict[str, memoryview]:
-        """The content of each member by name, in the order in which they lie in the tar."""
+        """The content of each member of ``tar`` by name, in the order of the tar."""
         return {name: tar[start : start + size] for name, (start, size) in self.members.items()}
 
 
 def read_file(path: Path) -> bytearray:
-    """The content of a regular file, read once. UsageError if there is none, NotTrusted else."""
+    """The content of a regular file, read once.
+
+    Raises UsageError if it cannot be read, NotTrusted for a link, for anything but a regular file,
+    and for one that is too large or no gzip.
+    """
     try:
-        # O_NONBLOCK: a pipe must not keep us waiting for somebody to write into it.
+        # O_NONBLOCK: nobody may ever write to a pipe that lies there.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if os.path.lexists(path) and Path(path).is_symlink():
@@ -71,17 +79,17 @@ def read_file(path: Path) -> bytearray:
 
 
 def read_open(file) -> bytearray:
-    """The content of an open binary file from its start, if it looks like a sealed model."""
+    """The content of an open binary file from its start. Raises NotTrusted like ``read_file``."""
     file.seek(0)
-    head = file.read(BLOCK)
+    head = file.read(BLOCK_BYTES)
     if not GZIP_HEADER.match(head):
         raise NotTrusted(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")
     too_large = NotTrusted(Reason.FILE, f"it is larger than {MAX_FILE >> 20} MiB")
     if os.fstat(file.fileno()).st_size > MAX_FILE:
         raise too_large
-    # In pieces, into one: read(n) would make room for all n bytes at once, and joining twice.
+    # read(n) would reserve all n bytes at once, and joining parts would hold them twice.
     content = bytearray(head)
-    while part := file.read(CHUNK):
+    while part := file.read(CHUNK_BYTES):
         content += part
         if len(content) > MAX_FILE:
             raise too_large
@@ -89,17 +97,20 @@ def read_open(file) -> bytearray:
 
 
 def inflated(content: bytes | bytearray) -> Iterator[bytes]:
-    """The chunks of the one gzip member that ``content`` has to be, its CRC checked at the end."""
-    limit = min(MAX_INFLATED, SMALL_INFLATED + MAX_INFLATION * len(content))
+    """The chunks of the one gzip member that ``content`` has to be, its CRC checked at the end.
+
+    Raises NotTrusted (``compression``) if it is anything else, or inflates to too much.
+    """
+    limit = min(MAX_INFLATED, BASE_INFLATED_BYTES + MAX_INFLATION_FACTOR * len(content))
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     if not GZIP_HEADER.match(content):
         raise NotTrusted(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")
     total = 0
     try:
-        for start in range(0, len(content), CHUNK):
-            pending = content[start : start + CHUNK]
+        for start in range(0, len(content), CHUNK_BYTES):
+            pending = content[start : start + CHUNK_BYTES]
             while pending and not inflater.eof:
-                chunk = inflater.decompress(pending, CHUNK)
+                chunk = inflater.decompress(pending, CHUNK_BYTES)
                 pending = inflater.unconsumed_tail
                 total += len(chunk)
                 if total > limit:
@@ -107,12 +118,12 @@ def inflated(content: bytes | bytearray) -> Iterator[bytes]:
                         Reason.COMPRESSION, f"it inflates to more than {limit >> 20} MiB"
                     )
                 yield chunk
-            if inflater.eof and start + CHUNK < len(content):
+            if inflater.eof and start + CHUNK_BYTES < len(content):
                 raise NotTrusted(Reason.COMPRESSION, "something follows the compressed data")
     except zlib.error as error:
         raise NotTrusted(Reason.COMPRESSION, f"it does not inflate ({error})") from error
     if not inflater.eof:
-        raise NotTrusted(Reason.COMPRESSION, "it ends in the middle")
+        raise NotTrusted(Reason.COMPRESSION, "the file is truncated")
     if inflater.unused_data:
         raise NotTrusted(Reason.COMPRESSION, "something follows the compressed data")
 
@@ -152,36 +163,36 @@ class _Stream:
     def _next(self) -> bytes:
         chunk = next(self._chunks, None)
         if chunk is None:
-            raise NotTrusted(Reason.ARCHIVE, "it ends in the middle")
+            raise NotTrusted(Reason.ARCHIVE, "the archive is truncated")
         return chunk
 
 
 def survey(content: bytes | bytearray) -> Survey:
-    """Walk the tar in the gzip ``content`` without keeping it; NotTrusted unless it is exact."""
+    """Walk the tar in the gzip ``content`` without keeping it. NotTrusted if it is not exact."""
     stream = _Stream(inflated(content))
-    folder = _folder(stream.read(BLOCK))
+    folder = _folder(stream.read(BLOCK_BYTES))
     members, kept = {}, {}
-    while (header := stream.read(BLOCK)) != bytes(BLOCK):
+    while (header := stream.read(BLOCK_BYTES)) != bytes(BLOCK_BYTES):
         if len(members) == MAX_MEMBERS:
             raise NotTrusted(Reason.ARCHIVE, f"it has more than {MAX_MEMBERS} members")
         name, size = _member(header, folder)
         if name in members:
-            raise NotTrusted(Reason.ARCHIVE, f"it has two members {name}")
+            raise NotTrusted(Reason.ARCHIVE, f"it has two members named {name}")
         members[name] = (stream.offset, size)
         if name in (VERSION, SIGNED):
-            if size > MAX_SIGNED:
-                raise NotTrusted(Reason.METADATA, f"{name} is larger than {MAX_SIGNED} bytes")
+            if size > MAX_SIGNED_BYTES:
+                raise NotTrusted(Reason.METADATA, f"{name} is larger than {MAX_SIGNED_BYTES} bytes")
             kept[name] = stream.read(size)
         else:
             stream.skip(size)
-        _zeros(stream, -size % BLOCK)
-    # tarfile ends with two empty blocks and fills up the record.
-    _zeros(stream, BLOCK)
-    _zeros(stream, -stream.offset % RECORD)
+        _zeros(stream, -size % BLOCK_BYTES)
+    # tarfile writes two empty blocks at the end and fills up the record.
+    _zeros(stream, BLOCK_BYTES)
+    _zeros(stream, -stream.offset % RECORD_BYTES)
     if not stream.at_end():
         raise NotTrusted(Reason.ARCHIVE, "something follows the end of the archive")
     if kept.get(VERSION) != VERSION_CONTENT:
-        raise NotTrusted(Reason.METADATA, f"{VERSION} is not that of format 3")
+        raise NotTrusted(Reason.METADATA, f"its {VERSION} is not that of format 3")
     if SIGNED not in kept:
         raise NotTrusted(Reason.METADATA, f"it has no {SIGNED}")
     return Survey(stream.offset, members, kept[SIGNED])
@@ -218,7 +229,7 @@ def _header(name: bytes, size: int, kind: bytes) -> bytes:
 
 
 def contents(content: bytes | bytearray, layout: Survey) -> memoryview:
-    """The tar itself, inflated a second time, now that its size is known to be meant."""
+    """The tar of ``layout.size`` bytes, inflated again now that this size is known to be honest."""
     tar = bytearray(layout.size)
     offset = 0
     for chunk in inflated(content):

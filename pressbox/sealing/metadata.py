@@ -1,4 +1,4 @@
-"""What the signed line says, as strict JSON: which members there are, and an HMAC for each."""
+"""What the signed line says, as strict JSON: the members that there are, and an HMAC for each."""
 
 import base64
 import hmac
@@ -6,25 +6,28 @@ import json
 
 from pressbox.errors import NotTrusted, Reason
 
-# Of JSON: what is nested no deeper can be printed and compared, too.
-MAX_LEVELS = 32
+# JSON that is nested no deeper can also be printed and compared.
+MAX_JSON_LEVELS = 32
 VERSION, SIGNED = "meta.version", "meta.json.asc"
-# What special_k is told to store attributes with, and how it stores the model without them.
+# How special_k is told to store attributes, and how it stores the model without them.
 SERIALIZERS = {"json", "npy"}
 NAKED = "THEMODEL.pickle"
 NAKED_MODEL = ("pickle", NAKED)
 
 
 def parse_json(content: bytes, reason: Reason):
-    """JSON as its standard has it: UTF-8, no name twice, no NaN, not deep; else NotTrusted."""
+    """The value of a JSON text in UTF-8, without a name twice, NaN or deep nesting.
+
+    Raises NotTrusted, with the reason, for anything else.
+    """
 
     def unique(pairs):
         if len(dict(pairs)) != len(pairs):
-            raise ValueError("a name stands in it twice")
+            raise ValueError("it has a name twice")
         return dict(pairs)
 
     def constant(name):
-        raise ValueError(f"{name} is no number")
+        raise ValueError(f"{name} is not a number")
 
     try:
         value = json.loads(content.decode(), object_pairs_hook=unique, parse_constant=constant)
@@ -34,7 +37,7 @@ def parse_json(content: bytes, reason: Reason):
         raise NotTrusted(reason, f"it is not JSON ({error})") from error
 
 
-def _require_shallow(value, levels: int = MAX_LEVELS) -> None:
+def _require_shallow(value, levels: int = MAX_JSON_LEVELS) -> None:
     if not levels:
         raise ValueError("it is nested too deep")
     if isinstance(value, (dict, list)):
@@ -43,7 +46,7 @@ def _require_shallow(value, levels: int = MAX_LEVELS) -> None:
 
 
 def parse_metadata(line: bytes) -> dict:
-    """The signed line as special_k's format 3 has it; NotTrusted unless it is exactly that."""
+    """The object in the signed line. Raises NotTrusted unless it is exactly what format 3 has."""
     metadata = parse_json(line, Reason.METADATA)
     expected = {
         "version": int,
@@ -76,9 +79,10 @@ def _is_stream(stream) -> bool:
 
 
 def check_integrity(metadata: dict, members: dict[str, memoryview]) -> dict[str, memoryview]:
-    """The content of each signed member by name, every HMAC checked; NotTrusted if one is off.
+    """The content of each signed member by name, every HMAC checked.
 
-    members: all of them, signed or not, in the order of the tar.
+    metadata: from ``parse_metadata``. members: all of them, signed or not, in the order of the tar.
+    Raises NotTrusted (``integrity``) if the members are others, or if one was changed.
     """
     streams = [*metadata["attributes"].values(), metadata["model"]]
     names = [stream["filename"] for stream in streams]
@@ -97,7 +101,7 @@ def check_integrity(metadata: dict, members: dict[str, memoryview]) -> dict[str,
 
 
 def _base64(text: str, size: int) -> bytes:
-    """Bytes of this number, as special_k writes them."""
+    """``size`` bytes in base64, exactly as special_k writes them."""
     try:
         content = base64.b64decode(text, validate=True)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The naked model: the one pickle of a file, followed opcode by opcode and never executed."""
+"""The one pickle of a file: the model without its attributes. It is followed, never executed."""
 
 import ast
 import pickletools
@@ -14,10 +14,11 @@ OWN = ROOT / "pressbox" / "own"
 
 
 def check_pickle(content: memoryview, attributes: set[str]) -> tuple[str, str]:
-    """The class of the pickled naked model: (module, name).
+    """The class of the pickled model: (module, name).
 
-    NotTrusted unless loading the pickle makes one instance of it whose state is ``attributes``,
-    each special_k's placeholder, and nothing else. The opcodes are followed, not executed.
+    attributes: the names of those that are signed. Raises NotTrusted (``code``) unless loading the
+    pickle would make one instance of the class, whose state is ``attributes``, each of them
+    special_k's placeholder, and nothing else. Its opcodes are followed, not executed.
     """
     try:
         made, named = _made_by_pickle(bytes(content))
@@ -27,8 +28,8 @@ def check_pickle(content: memoryview, attributes: set[str]) -> tuple[str, str]:
             raise ValueError("its state is not that of a model")
         for value in made.state.values():
             if value.kind != PLACEHOLDER or value.state is not None:
-                raise ValueError("its state holds something else than placeholders")
-        # What is made and thrown away counts, too.
+                raise ValueError("its state holds something other than placeholders")
+        # Even what is made and thrown away must not be named.
         if not named <= {made.kind, PLACEHOLDER}:
             raise ValueError(f"it names {sorted(named - {made.kind, PLACEHOLDER})}")
     except (AttributeError, IndexError, LookupError, TypeError, ValueError) as error:
@@ -76,10 +77,10 @@ _MARK = object()
 
 
 def _made_by_pickle(content: bytes):
-    """What the pickle would make, and the globals it names: {(module, name), ...}.
+    """What the pickle would make, and the globals that it names: {(module, name), ...}.
 
-    Of the opcodes, those that pickling such an object takes; no REDUCE: nothing is called. Raises
-    what a stack machine raises for anything else.
+    Knows the opcodes that pickling a model takes, and no REDUCE: nothing is called. For anything
+    else it raises what a stack machine raises: ValueError, IndexError, TypeError and others.
     """
     stack, memo, named = [], {}, set()
     for opcode, argument, position in pickletools.genops(content):

@@ -26,7 +26,7 @@ NOTHING = Policy()
 
 
 def demand(policy: Policy, facts: Facts) -> None:
-    """NotTrusted unless the model is what was asked for."""
+    """Raise NotTrusted (``policy``) unless the model is what was asked for."""
     if policy.name and policy.name != facts.name:
         raise NotTrusted(Reason.POLICY, f"it is {facts.name!r}, not {policy.name!r}")
     sealed_at = datetime.fromisoformat(facts.sealed_at)
@@ -56,11 +56,11 @@ def _demand_release(environments: tuple[str, ...], facts: Facts) -> None:
     if facts.drift is None or facts.drift:
         raise NotTrusted(
             Reason.POLICY,
-            f"its environment had drifted: {', '.join(facts.drift or ['nobody looked'])}",
+            f"its environment had drifted: {', '.join(facts.drift or ['it was not checked'])}",
         )
     if facts.environment_digest not in environments:
         raise NotTrusted(
             Reason.POLICY,
             f"its environment {facts.environment_digest} is not an accepted one",
-            "accept it with scripts/doctor.sh --accept, or ask for a model made in another",
+            "accept it with scripts/doctor.sh --accept, or ask for a model made in an accepted one",
         )

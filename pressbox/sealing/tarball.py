@@ -1,8 +1,8 @@
 """Seal a model into a signed special_k tarball, and open one.
 
-special_k writes the format and loads it. What stands around it here decides what it ever gets to
-see: a tarball is opened in the order of docs/trust.md, and nothing in it is unpickled before its
-signature, its signer and every byte have been checked.
+special_k writes the format and loads it. This module decides what special_k ever gets to see: a
+tarball is opened in the order of docs/trust.md, and nothing in it is unpickled until its signature,
+its signer and every byte have been checked.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ from pressbox.trust.gnupg import GNUPG, SigningKey
 from pressbox.trust.signers import DEMO, Signer, expiry, trusted_signers
 
 if TYPE_CHECKING:
-    # To verify a model takes no NumPy.
+    # Verifying a model does not need NumPy.
     import numpy as np
 
     from pressbox.classifier import Classifier
@@ -121,7 +121,7 @@ def _verified(content: bytes | bytearray, trusted: Path, policy: Policy) -> Veri
 
 
 def _stated(members: dict[str, memoryview], signed_by: SignedBy) -> tuple[Statement, Facts]:
-    """The statement and what is known with it, once it speaks of this payload."""
+    """The statement, and the facts, once it is known to be about this payload."""
     if STATEMENT not in members:
         raise NotTrusted(Reason.STATEMENT, "it has no statement")
     stated = parse_json(bytes(members[STATEMENT]), Reason.STATEMENT)
@@ -135,7 +135,7 @@ def _stated(members: dict[str, memoryview], signed_by: SignedBy) -> tuple[Statem
         statement = Statement(stated)
         facts = Facts.of(signed_by, statement, labels)
         if not NAME.fullmatch(facts.name):
-            raise ValueError("a name that no model has")
+            raise ValueError("its name is not one that a model can have")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise NotTrusted(
             Reason.STATEMENT,
@@ -191,9 +191,9 @@ def _loaded(verified: Verified):
 
 
 def _demand_attributes(verified: Verified) -> None:
-    """ValueError unless exactly the attributes of its class are stored, as that class says.
+    """Raise ValueError unless exactly the attributes of its class are stored, as that class says.
 
-    Any other would take the place of something of the class, a method say, before it was asked.
+    Any other could replace a method of the class before the class has checked it.
     """
     from pressbox.classifier import Classifier
 
@@ -267,10 +267,10 @@ def _reopened(file, trusted: Path) -> Verified:
     try:
         return _verified(container.read_open(file), trusted, NOTHING)
     except NotTrusted as refusal:
-        # Of what was only just written, these two say how large it is, and nothing else.
+        # For what has just been written, these two can only mean that it is too large.
         if refusal.reason in (Reason.FILE, Reason.COMPRESSION):
             raise PressboxError(
-                f"the model is too large to be opened by anybody ({refusal})",
+                f"the model is too large to be opened ({refusal})",
                 "keep fewer terms in train.py: raise min_df, or set max_features",
             ) from refusal
         raise
@@ -281,15 +281,15 @@ def _signed(model, key: SigningKey) -> bytes:
 
     from pressbox.special_k import special_k
 
-    # special_k insists on answering for the passphrase itself (loopback), which an agent that was
-    # forwarded here forbids: that one asks its owner.
+    # special_k insists on giving the passphrase itself (loopback). An agent that was forwarded here
+    # forbids that, and asks its owner.
     mode = gpg.constants.PINENTRY_MODE_LOOPBACK
     if key.agent:
         mode = gpg.constants.PINENTRY_MODE_DEFAULT
     with gnupg.signing_home(key) as (home, fingerprint), _pinentry(mode):
         try:
-            # special_k empties the model it saves: it gets a copy. It refuses an empty passphrase:
-            # a key that has none never asks for this one.
+            # special_k empties the model that it saves, so it gets a copy. It refuses an empty
+            # passphrase; a key that has none never asks for the one that is given instead.
             stream = special_k.save_model_to_tarball_stream(
                 copy.copy(model), home, fingerprint, key.passphrase or "none"
             )
@@ -302,7 +302,7 @@ def _signed(model, key: SigningKey) -> bytes:
 
 @contextlib.contextmanager
 def _pinentry(mode: int) -> Iterator[None]:
-    """Let special_k find this mode where it looks for the loopback."""
+    """Make special_k use this mode instead of the loopback."""
     import gpg
 
     kept = gpg.constants.PINENTRY_MODE_LOOPBACK

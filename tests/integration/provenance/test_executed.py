@@ -224,7 +224,7 @@ def test_what_is_neither_code_nor_image_ends_the_training(
     folder.mkdir()
     lines, name = load(folder)
     edit(checkout, lines)
-    told = f"{folder / name} was loaded, which is part of neither the code nor the image"
+    told = f"{folder / name} was loaded, which belongs neither to the code nor to the image"
     assert_refused(train(checkout, earlier, table), 4, told)
     untouched()
     done = train(checkout, earlier, table, "--allow-drift")
@@ -364,7 +364,7 @@ DENIED = {
         {},
         lambda checkout: shutil.rmtree(checkout / ".git"),
         1,
-        "is not known (git: not a git repository",
+        "is unknown here (git: not a git repository",
     ),
     "no accepted environment": (
         {},
@@ -421,7 +421,7 @@ def test_what_says_each_thing_that_a_release_has_to_say_is_one():
         ({"code": Revision("unknown", dirty=False)}, "not that of a commit"),
         *(({"code": Revision("0" * 40, dirty)}, "not that of a commit")
           for dirty in (True, None, 0)),
-        ({"drift": None}, "had drifted: nobody looked"),
+        ({"drift": None}, "had drifted: it was not checked"),
         ({"drift": ["a file"]}, "had drifted: a file"),
         ({"environment_digest": "sha256:1"}, "is not an accepted one"),
         ({"environment_digest": "unknown"}, "is not an accepted one"),

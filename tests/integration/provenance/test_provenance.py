@@ -133,7 +133,7 @@ def test_a_tree_below_another_repository_is_not_at_its_commit(repository, monkey
     below = repository[0] / "unpacked"
     below.mkdir()
     monkeypatch.setattr(code, "ROOT", below)
-    assert_unknown("the repository is that of")
+    assert_unknown("the repository is at")
 
 
 def test_a_worktree_whose_repository_is_out_of_sight_says_so(repository, monkeypatch):
@@ -317,7 +317,7 @@ UNKNOWN = {
     "field 'predicate.runDetails.builder.extra'": at(
         ("predicate", "runDetails", "builder", "extra"), 1
     ),
-    "drift that is not told": at(
+    "drift that is not in words": at(
         (*DEFINED, "resolvedDependencies", 3, "annotations", "drift"), [1]
     ),
 }

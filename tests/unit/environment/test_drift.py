@@ -162,7 +162,7 @@ def test_what_is_mounted_over_the_environment_is_told(where, small, tmp_path):
 
 def test_the_python_of_another_venv_is_told(small, monkeypatch):
     monkeypatch.setattr(sys, "prefix", "/home/me/venv")
-    assert both(small) == ["this Python is that of /home/me/venv, not of /opt/venv"]
+    assert both(small) == ["this Python is the one in /home/me/venv, not the one in /opt/venv"]
 
 
 def test_what_changed_since_the_first_look_is_told_of_what_was_executed(small, monkeypatch):
