@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import tarfile
@@ -19,7 +18,8 @@ with warnings.catch_warnings():
     import gpg as _  # noqa: F401
 
 from sklearn.feature_extraction.text import TfidfVectorizer
-from support import ROOT, TRAIN
+from support import ROOT
+from support.checkouts import copy_checkout
 from support.keys import make_key
 from support.models import WORDS, solver, stated, with_byproducts, write_jsonl
 from support.turns import turn
@@ -223,19 +223,8 @@ def untouched(earlier, sealed):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of what a training needs of this checkout, with the tests' train.py, to be changed."""
-    folder = tmp_path / "checkout"
-    for name in ("corpus", "gnupg", "pressbox", "third_party"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(TRAIN, folder)
-    for name in ("poetry.lock", "pyproject.toml", ".devcontainer"):
-        path = ROOT / name
-        if path.is_dir():
-            ignored = shutil.ignore_patterns("node_modules")
-            shutil.copytree(path, folder / name, ignore=ignored)
-        else:
-            shutil.copy(path, folder / name)
-    return folder
+    """A copy of what train.py needs of this checkout, for tests that change it."""
+    return copy_checkout(tmp_path / "checkout")
 
 
 @pytest.fixture

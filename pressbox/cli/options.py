@@ -15,6 +15,7 @@ from pressbox.console import Parser, note, reporting
 from pressbox.data import tables
 from pressbox.errors import UsageError
 from pressbox.trust import signing_key
+from pressbox.trust.gnupg import GNUPG
 
 if TYPE_CHECKING:
     from pressbox.data.corpus import Corpus
@@ -74,7 +75,7 @@ def trusted_option(parser: ArgumentParser) -> None:
         "--trusted",
         metavar="FOLDER",
         type=Path,
-        default=ROOT / "gnupg",
+        default=GNUPG,
         help="the trusted signers (default: %(default)s)",
     )
 

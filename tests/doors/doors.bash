@@ -11,10 +11,16 @@ copy_checkout() {
 	mkdir -p "$(dirname "$1")"
 	cp -a "$REPOSITORY" "$1"
 	find "$1/models" -name '*.tar.gz' -delete
-	cmp -s "$1"/{tests/support/,}train.py || {
-		cp "$1"/{tests/support/,}train.py
-		git_in "$1" commit --quiet --allow-empty --message Test train.py
-	}
+	bring_own "$1"
+}
+
+# bring_own CHECKOUT: have it train with the tests' train.py, sign with the demo key, and trust that
+bring_own() {
+	cp "$REPOSITORY/tests/support/train.py" "$1/train.py"
+	find "$1/gnupg" -type f ! -name README.md -delete
+	cp "$REPOSITORY"/tests/gnupg/* "$1/gnupg/"
+	git_in "$1" add train.py gnupg
+	git_in "$1" diff --quiet --cached -- train.py gnupg || git_in "$1" commit --quiet --message Test train.py gnupg
 }
 
 # git_in FOLDER ARGUMENT...: whoever owns the folder
@@ -28,10 +34,14 @@ need_default() {
 		skip "train.py or the corpus is a newsroom's own, of which the README knows no figures"
 }
 
-# commit_checkout: whatever is in it; a release is trained from a commit
+# commit_all CHECKOUT: whatever is in it; a release is trained from a commit
+commit_all() {
+	git_in "$1" add --all
+	git_in "$1" commit --quiet --allow-empty --message Release
+}
+
 commit_checkout() {
-	git_in "$CHECKOUT" add --all
-	git_in "$CHECKOUT" commit --quiet --allow-empty --message Release
+	commit_all "$CHECKOUT"
 }
 
 # as_user UID COMMAND...: with a home of its own, and let in to the engine

@@ -7,6 +7,8 @@ load doors
 as_on_windows() {
 	WINDOWS=$BATS_TEST_TMPDIR/windows
 	git -c safe.directory='*' clone --quiet --config core.autocrlf=true "$REPOSITORY" "$WINDOWS"
+	bring_own "$WINDOWS"
+	commit_all "$WINDOWS"
 	cd "$WINDOWS"
 }
 

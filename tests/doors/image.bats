@@ -29,8 +29,8 @@ inspect() {
 			cp -r /downstream source
 			own/bin/pip install --quiet ./source
 			rm -r source
-			own/bin/pressbox verify /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/gnupg
-			own/bin/pressbox predict /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/gnupg "A googly beat the bat"
+			own/bin/pressbox verify /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/tests/gnupg
+			own/bin/pressbox predict /downstream/tests/golden/newsroom-0.1.0.tar.gz --trusted /downstream/tests/gnupg "A googly beat the bat"
 		'
 	[[ $output == *"trusted"*"True"* ]]
 	[[ $(last_line) == cricket* ]]
@@ -56,7 +56,7 @@ inspect() {
 	run -0 grep -rlI "BEGIN PGP PRIVATE KEY BLOCK" "$folder"
 	[ "${#lines[@]}" = 1 ]
 	[[ ${lines[0]} == */special_k/tests/fake_keys/testing.secret.asc ]]
-	run -1 grep -rl "$(sed -n 5p "$REPOSITORY/gnupg/demo.secret.asc")" "$folder"
+	run -1 grep -rl "$(sed -n 5p "$REPOSITORY/tests/gnupg/demo.secret.asc")" "$folder"
 }
 
 @test "the history of the image names no secret" {

@@ -12,7 +12,7 @@ import sys
 import pyarrow
 import pytest
 from pyarrow import parquet
-from support import ROOT, TRAIN
+from support.checkouts import shared_copy
 from support.keys import trust
 from support.models import write_jsonl
 from support.processes import assert_refused, python
@@ -27,8 +27,8 @@ def train(path, source, *arguments, **options):
 
 def start(path, source, env=()):
     return subprocess.Popen(
-        [sys.executable, TRAIN, str(path), "--data", str(source)],
-        cwd=ROOT,
+        [sys.executable, "train.py", str(path), "--data", str(source)],
+        cwd=shared_copy(),
         env={**os.environ, **dict(env)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

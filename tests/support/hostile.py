@@ -236,7 +236,7 @@ size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesi
 resource.setrlimit(resource.RLIMIT_AS, (size + ({mebibytes} << 20),) * 2)
 start, busy = time.monotonic(), time.process_time()
 try:
-    tarball.verify(Path(sys.argv[1]))
+    tarball.verify(*map(Path, sys.argv[1:]))
     print("opened", end=" ")
 except PressboxError as error:
     print(getattr(error, "reason", "usage"), end=" ")
@@ -248,7 +248,7 @@ def verdict_apart(path):
     """The verdict of a process of its own that may take 256 MiB more than its imports, and GnuPG
     as much: the reason or "opened", the seconds, and how many of them it was at work."""
     script = APART.format(mebibytes=MEBIBYTES)
-    command = [sys.executable, "-c", script, path]
+    command = [sys.executable, "-c", script, path, GNUPG]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     verdict, *seconds = done.stdout.split()

@@ -7,19 +7,18 @@ import warnings
 from pathlib import Path
 
 from pressbox.errors import PressboxError
-from support import ROOT, TRAIN
+from support.checkouts import shared_copy
 
 
-def python(*arguments, cwd=ROOT, env=(), **options):
-    """Run Python as a person does, in this checkout or a copy: ``python("train.py", path)``.
+def python(*arguments, cwd=None, env=(), **options):
+    """Run Python as a person does: ``python("train.py", path)``.
 
-    In this checkout, that is the train.py of the tests.
+    That is in a copy of this checkout, with the train.py and the keys of the tests.
     """
-    if arguments[0] == "train.py" and cwd == ROOT:
-        arguments = (TRAIN, *arguments[1:])
+    cwd = cwd or shared_copy()
     if arguments[:2] == ("-m", "pressbox"):
         # By its name, that of the container would be found, and not the one of a copy.
-        folders = (Path(folder, "pressbox", "__main__.py") for folder in (cwd, ROOT))
+        folders = (Path(folder, "pressbox", "__main__.py") for folder in (cwd, shared_copy()))
         arguments = (next(filter(Path.exists, folders)), *arguments[2:])
     text = not isinstance(options.get("input"), bytes)
     options = {"input": "", "text": text, "timeout": 120, **options}

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from support import ROOT
+from support.checkouts import shared_copy
 from support.hostile import forged, resealed
 from support.processes import assert_refused, python
 
@@ -213,9 +214,9 @@ def test_an_unknown_encoding_is_wrong_usage(earlier):
 
 
 def test_predict_answers_each_line_as_it_comes(earlier):
-    command = [sys.executable, "-m", "pressbox", "predict", earlier]
+    command = [sys.executable, shared_copy() / "pressbox" / "__main__.py", "predict", earlier]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
+    with subprocess.Popen(command, text=True, **pipes) as process:
         for line, label in (("a wicket fell", "cricket"), ("the caddie's bunker", "golf")):
             process.stdin.write(f"{line}\n")
             process.stdin.flush()
@@ -251,8 +252,9 @@ def test_a_line_that_is_too_long_is_refused(earlier):
 
 
 def test_closed_standard_input_is_refused(earlier):
-    command = f"{sys.executable} -m pressbox predict {earlier} <&-"
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    program = shared_copy() / "pressbox" / "__main__.py"
+    command = f"{sys.executable} {program} predict {earlier} <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     assert_refused(done, 2, "standard input is closed")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import special_k
-from support import ROOT
+from support import KEYS, ROOT
 from support.processes import python
 
 from pressbox.environment.passport import STEERING
@@ -94,7 +94,7 @@ def test_the_code_of_special_k_is_upstreams_byte_for_byte():
 
 def test_no_secret_key_is_in_the_image():
     fake = Path(special_k.__file__).parent / "tests" / "fake_keys" / "testing.secret.asc"
-    demo = ROOT / "gnupg" / "demo.secret.asc"
+    demo = KEYS / "demo.secret.asc"
     assert all(SECRET_KEY.search(file.read_bytes()) for file in (fake, demo))
     image = ["find", "/", "-xdev", "-path", ROOT, "-prune", "-o", "-type", "f", "-readable"]
     holds = ["-exec", "grep", "-lFZ", "PRIVATE KEY BLOCK", "{}", "+"]

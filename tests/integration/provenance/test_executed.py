@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import KEYS, ROOT
 from support.keys import trust
 from support.models import surroundings
 from support.processes import assert_refused, python
@@ -82,7 +82,7 @@ def test_python_without_the_safe_path_drops_the_current_folder(tmp_path, modules
     """As on a host, where pip has installed Pressbox: all but what -m itself imports before."""
     shadow(tmp_path, modules - imported("runpy"), "a module")
     done = subprocess.run(
-        [sys.executable, "-m", "pressbox", "verify", GOLDEN, "--trusted", ROOT / "gnupg"],
+        [sys.executable, "-m", "pressbox", "verify", GOLDEN, "--trusted", KEYS],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         capture_output=True,
