@@ -143,7 +143,9 @@ The signing keys, and the signers whose models are trusted (gnupg/).
                    example: scripts/keys.sh new 'Sports desk <sports@example.org>' --out ~/keys
   list             who is trusted, and until when; exit 1 when one of the keys has expired
                    example: scripts/keys.sh list
-  trust FILE       trust whoever holds the secret half of a public key
+  trust FILE [--experiments]
+                   trust whoever holds the secret half of a public key; with --experiments, for
+                   models that are never a release
                    example: scripts/keys.sh trust ~/keys/89ACF93E413D302C.pub.asc
   revoke FINGERPRINT
                    trust somebody no longer: all their models are refused, old ones too
@@ -154,7 +156,7 @@ The signing keys, and the signers whose models are trusted (gnupg/).
                    example: scripts/keys.sh rotate ~/keys/89ACF93E413D302C.pub.asc \
                      --old D4021E7D4529EC2E3058A92277DDEEAA3A5411D4 --until 2027-01-31
 
-Commit gnupg/ after trust, revoke and rotate.
+trust, revoke and rotate end with the git command that commits what they wrote.
 USAGE
 		;;
 	esac
@@ -281,7 +283,7 @@ choose_door "$door"
 options=() positionals=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--json | --release | --statement | --demo | --accept | --deep) option "$1" ;;
+	--json | --release | --statement | --demo | --accept | --deep | --experiments) option "$1" ;;
 	--name | --not-before | --signer | --trusted | --accepted | --html | --file | --encoding | --data | --test | --out | --days | --old | --until)
 		needs_value "$@"
 		option "$1" "$2"

@@ -159,6 +159,7 @@ def facts(model):
         user_id="Sports Desk <desk@sports.example>",
         expires="2027-01-31",
         demo=False,
+        experiments_only=False,
     )
     return replace(
         Facts.of(signer, Statement(model.statement), model.labels),

@@ -8,6 +8,7 @@ from pressbox.cli.options import Commands, add_command, day
 from pressbox.console import note
 from pressbox.errors import PressboxError, visible
 from pressbox.trust import signers
+from pressbox.trust.gnupg import Key
 
 
 def add_commands(commands: Commands) -> None:
@@ -24,8 +25,17 @@ def add_commands(commands: Commands) -> None:
     add_command(keys, list_signers, "scripts/keys.sh list", name="list")
     sub = add_command(keys, trust, "scripts/keys.sh trust ~/keys/signing.pub.asc")
     sub.add_argument("file", type=Path, help="a public key, as gpg --armor --export prints it")
+    sub.add_argument(
+        "--experiments",
+        action="store_true",
+        help="trust it for experiments only: a model that it signs is never a release",
+    )
     sub = add_command(keys, revoke, "scripts/keys.sh revoke D402…11D4")
-    sub.add_argument("fingerprint", help="whose models are refused from now on")
+    sub.add_argument(
+        "fingerprint",
+        nargs="+",
+        help="whose models are refused from now on; blanks and lower case do not matter",
+    )
     sub = add_command(
         keys,
         rotate,
@@ -49,13 +59,17 @@ def new(arguments: Namespace) -> None:
     note("made a signing key; keep these files to yourselves, and out of every repository")
     for what, path in files.items():
         print(f"{path}\t{what}")
-    print(f"next: scripts/keys.sh trust {files['public key']}, and commit gnupg/")
-    print("then put the secret key into PRESSBOX_SIGNING_KEY and the passphrase into")
-    print("PRESSBOX_SIGNING_PASSPHRASE (Codespaces, CI), or sign from the files:")
+    print("next, for a key of the newsroom's, which signs releases:")
+    print(f"scripts/keys.sh trust {files['public key']}")
+    print("or, for a key of your own, which signs experiments and never a release:")
+    print(f"scripts/keys.sh trust --experiments {files['public key']}")
+    print("then sign from the files:")
     print(
         f"scripts/train.sh --signing-key {files['secret key']}"
         f" --passphrase-file {files['passphrase']}"
     )
+    print("or, in Codespaces and CI, from PRESSBOX_SIGNING_KEY and PRESSBOX_SIGNING_PASSPHRASE,")
+    print("into which the contents of these two files go")
 
 
 def list_signers(arguments: Namespace) -> None:
@@ -73,16 +87,34 @@ def list_signers(arguments: Namespace) -> None:
 
 def trust(arguments: Namespace) -> None:
     """Trust whoever holds the secret half of a public key."""
-    key = signers.trust(arguments.file)
-    print(f"{key.fingerprint}\t{visible(key.user_id)}")
+    key = signers.trust(arguments.file, experiments_only=arguments.experiments)
+    scope = "experiments only, never for a release" if arguments.experiments else "all its models"
+    print(f"trusted for {scope}: {_shown(key)}")
+    _commit(f"Trust {key.fingerprint}")
 
 
 def revoke(arguments: Namespace) -> None:
     """Trust somebody no longer: all their models are refused, old ones too."""
-    signers.revoke(arguments.fingerprint)
+    signer = signers.revoke(" ".join(arguments.fingerprint))
+    print(f"no longer trusted: {signer.fingerprint}; all its models are refused, old ones too")
+    if signer.fingerprint == signers.DEMO:
+        print("that was the demo key, which is gone; a training needs a key of your own now")
+    _commit(f"Revoke {signer.fingerprint}")
 
 
 def rotate(arguments: Namespace) -> None:
     """Trust a new key, and its predecessor only until a date."""
-    key = signers.rotate(arguments.file, arguments.old, arguments.until)
-    print(f"{key.fingerprint}\t{visible(key.user_id)}")
+    key, old = signers.rotate(arguments.file, arguments.old, arguments.until)
+    print(f"trusted in place of {old}: {_shown(key)}")
+    print(f"{old} is accepted to the end of {arguments.until}")
+    _commit(f"Replace {old} by {key.fingerprint}")
+
+
+def _shown(key: Key) -> str:
+    return f"{key.fingerprint}, {visible(key.user_id)}"
+
+
+def _commit(message: str) -> None:
+    """Say how everybody gets what was written. The message is quoted, so it holds digits alone."""
+    print("commit it, files that are new included, for all other checkouts to follow:")
+    print(f"git add gnupg && git commit --message '{message}' -- gnupg")

@@ -130,12 +130,11 @@ def _not_a_date(text: str) -> ArgumentTypeError:
 def policy(arguments: Namespace) -> Policy:
     """The ``Policy`` that the options give. Raises UsageError for what is not a fingerprint."""
     from pressbox.sealing.policy import Policy
-    from pressbox.trust.signers import FINGERPRINT
+    from pressbox.trust.signers import FINGERPRINT, plain
 
     for signer in arguments.signer:
-        if not FINGERPRINT.fullmatch(signer):
-            remedy = "give 40 hexadecimal digits, A to F in capitals"
-            raise UsageError(f"{signer!r} is not a fingerprint", remedy)
+        if not FINGERPRINT.fullmatch(plain(signer)):
+            raise UsageError(f"{signer!r} is not a fingerprint", "give its 40 hexadecimal digits")
     environments = None
     if arguments.release:
         from pressbox.environment import lock
@@ -235,7 +234,7 @@ def _layout_options(parser: ArgumentParser) -> None:
 
 def _signing_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "signing (default: PRESSBOX_SIGNING_KEY and _PASSPHRASE, else the demo key)"
+        "signing (default: PRESSBOX_SIGNING_KEY and _PASSPHRASE, else a trusted demo key)"
     )
     group.add_argument("--signing-key", metavar="FILE", type=Path, help="armoured secret key")
     group.add_argument("--passphrase-file", metavar="FILE", type=Path, help="its passphrase")

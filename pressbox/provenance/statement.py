@@ -177,11 +177,12 @@ def _dependencies(corpus: Corpus, code: Code, here: Environment) -> list[dict]:
 
 @dataclass(frozen=True)
 class SignedBy:
-    """Whose signature it is. expires: the last day on which it counts, if there is one; user_id: a
-    name, which the signer chose."""
+    """Whose signature it is. experiments_only: whether it never makes a release; expires: the last
+    day on which it counts, if there is one; user_id: a name, which the signer chose."""
 
     fingerprint: str
     demo: bool
+    experiments_only: bool
     expires: str | None
     user_id: str
 

@@ -6,13 +6,15 @@ from datetime import datetime
 from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN
 from pressbox.errors import NotTrusted, Reason
 from pressbox.provenance.statement import Facts
+from pressbox.trust.signers import plain
 
 
 @dataclass(frozen=True)
 class Policy:
     """What a verifier demands beyond a good signature. Empty means: nothing.
 
-    name: the model's. not_before: the earliest sealing time, aware. signers: fingerprints.
+    name: the model's. not_before: the earliest sealing time, aware. signers: fingerprints,
+    in any case and with blanks.
     environments: of a release, the accepted digests; it then has to be one in every other respect.
     """
 
@@ -32,9 +34,9 @@ def demand(policy: Policy, facts: Facts) -> None:
     sealed_at = datetime.fromisoformat(facts.sealed_at)
     if policy.not_before and sealed_at < policy.not_before:
         raise NotTrusted(Reason.POLICY, f"it was sealed at {sealed_at}, before {policy.not_before}")
-    if policy.signers and facts.signer.fingerprint not in policy.signers:
+    if policy.signers and facts.signer.fingerprint not in map(plain, policy.signers):
         raise NotTrusted(
-            Reason.POLICY, f"{facts.signer.fingerprint} is none of the signers asked for"
+            Reason.POLICY, f"{facts.signer.fingerprint} is not one of the signers asked for"
         )
     if policy.environments is not None:
         _demand_release(policy.environments, facts)
@@ -43,6 +45,8 @@ def demand(policy: Policy, facts: Facts) -> None:
 def _demand_release(environments: tuple[str, ...], facts: Facts) -> None:
     if facts.signer.demo:
         raise NotTrusted(Reason.POLICY, "it is signed with the demo key, which everybody has")
+    if facts.signer.experiments_only:
+        raise NotTrusted(Reason.POLICY, "its signer is trusted for experiments only")
     if not facts.release:
         raise NotTrusted(
             Reason.POLICY,

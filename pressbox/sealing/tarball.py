@@ -110,6 +110,7 @@ def _verified(content: bytes | bytearray, trusted: Path, policy: Policy) -> Veri
     signed_by = SignedBy(
         fingerprint=signature.key.fingerprint,
         demo=signature.key.fingerprint == DEMO,
+        experiments_only=signer.experiments_only,
         expires=(day := expiry(signature.key, signer)) and day.isoformat(),
         user_id=signature.key.user_id,
     )

@@ -38,6 +38,8 @@ CLEAR_TEXT = "01"
 ALGORITHMS = {"1": 2048, "3": 2048, "17": 2048, "19": 0, "22": 0}
 # What a public key is made of (RFC 9580, 5): a key, its subkeys, names, pictures and signatures.
 KEY_PACKET, PACKETS = 6, {2, 6, 13, 14, 17}
+# What has gpg read a passphrase from the first line of its standard input.
+UNLOCK = ("--pinentry-mode", "loopback", "--passphrase-fd", "0")
 # gpg starts an agent to ask whether it has a secret key, even to verify.
 AGENT, WITHOUT_AGENT = "gpg-agent.conf", "--no-autostart"
 # Its standard input ends with the block that a home is for, or with this process: kill -9 leaves
@@ -53,10 +55,11 @@ rm -rf -- "$2"
 class Key:
     """A public key as GnuPG describes it. Times are seconds since 1970; ``expires`` may be None.
 
-    signs: whether it, or a subkey, can sign today. flaw: why no signature of it would ever be
-    accepted; empty if there is no such reason.
+    secret: whether it came with its secret half. signs: whether it, or a subkey, can sign today.
+    flaw: why no signature of it would ever be accepted; empty if there is no such reason.
     """
 
+    secret: bool
     fingerprint: str
     user_id: str
     created: int
@@ -124,8 +127,13 @@ def gpgme():
     return gpg
 
 
-def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
-    """Run gpg in the home, reading no configuration; the completed process, whatever its status."""
+def run_gpg(
+    home: str, *arguments: str, stdin: bytes = b"", timeout: float | None = GPG_TIMEOUT_S
+) -> subprocess.CompletedProcess[bytes]:
+    """Run gpg in the home, reading no configuration; the completed process, whatever its status.
+
+    timeout: in seconds; None where a person may be asked.
+    """
     command = [program("gpg"), "--homedir", home, "--no-options", "--batch", "--no-tty"]
     command += ["--status-fd", "2", "--no-auto-check-trustdb", "--no-auto-key-retrieve"]
     # Whoever cuts the self-signature off a key cuts off its expiry and its usage.
@@ -138,10 +146,10 @@ def run_gpg(home: str, *arguments: str, stdin: bytes = b""):
             input=stdin,
             env=VARIABLES,
             capture_output=True,
-            timeout=GPG_TIMEOUT_S,
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired as error:
-        what = f"GnuPG did not answer within {GPG_TIMEOUT_S} s"
+        what = f"GnuPG did not answer within {timeout} s"
         raise PressboxError(what, "try again") from error
 
 
@@ -201,6 +209,7 @@ def _key(lines: list[list[str]]) -> Key:
     user_ids = [line[9] for line in lines if line[0] == "uid"]
     subkeys = [line for line in lines if line[0] in ("sub", "ssb")]
     return Key(
+        secret=first[0] == "sec",
         fingerprint=next(line[9] for line in lines if line[0] == "fpr"),
         user_id=next(iter(user_ids), "").replace("\\x3a", ":"),
         created=int(first[5] or 0),
@@ -250,6 +259,21 @@ def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
                 else f"check that the agent at {key.agent} runs and has it: gpg --list-secret-keys",
             )
         yield home, found[0].fingerprint
+
+
+def try_signing(key: SigningKey) -> None:
+    """Sign something that nobody gets. Raises PressboxError, with GnuPG's reason, if that fails."""
+    with signing_home(key) as (home, fingerprint):
+        sign = ("--local-user", fingerprint, "--clear-sign")
+        if key.agent:
+            done = run_gpg(home, *sign, timeout=None)
+        else:
+            done = run_gpg(home, *UNLOCK, *sign, stdin=f"{key.passphrase}\n".encode())
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        detail = said.rpartition(": ")[2]
+        what = f"the signing key {fingerprint} does not sign ({detail})"
+        raise PressboxError(what, key.remedy)
 
 
 @contextlib.contextmanager

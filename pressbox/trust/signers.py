@@ -1,8 +1,9 @@
 """The trusted signers: a folder of public keys, in the layout of special_k.
 
 ``*.pub.asc`` (one armoured public key each), ``keyname-to-fingerprint.json`` (which file is whose)
-and ``trustdb.txt`` (the same for GnuPG). ``retiring.json``, which special_k does not read, has the
-day after which a signer's models are refused, by fingerprint.
+and ``trustdb.txt`` (the same for GnuPG). special_k does not read the other two: ``retiring.json``
+has the day after which a signer's models are refused, by fingerprint; ``experiments.json`` lists
+the fingerprints of signers who are trusted for experiments only, never for a release.
 """
 
 import base64
@@ -22,6 +23,7 @@ from pressbox.trust.gnupg import (
     GNUPG,
     KEY_PACKET,
     PACKETS,
+    UNLOCK,
     Key,
     describe_keys,
     gnupg_home,
@@ -34,11 +36,13 @@ from pressbox.trust.gnupg import (
 DEMO = "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4"
 # Shipped with special_k, secret half included: whoever trusts it trusts everybody.
 SPECIAL_K_TEST_KEY = "56BC24E20C87C09D3F8C76A96FD20A3075CFFAF2"
-NAMES, TRUST, RETIRING = "keyname-to-fingerprint.json", "trustdb.txt", "retiring.json"
+NAMES, TRUST = "keyname-to-fingerprint.json", "trustdb.txt"
+RETIRING, EXPERIMENTS = "retiring.json", "experiments.json"
+# The secret half of the demo key, which lies in the folder as long as it is trusted.
+DEMO_SECRET, DEMO_PASSPHRASE = "demo.secret.asc", "demo.passphrase"
 FINGERPRINT = re.compile(r"[0-9A-F]{40}")
 WARNING = timedelta(days=30)
 MAKE_ONE = "make a new one: scripts/keys.sh new"
-UNLOCK = ("--pinentry-mode", "loopback", "--passphrase-fd", "0")
 SUFFIXES = {
     "secret key": "secret.asc",
     "passphrase": "passphrase",
@@ -58,12 +62,16 @@ TRUST_HEAD = (
 
 @dataclass(frozen=True)
 class Signer:
-    """Somebody whose models are trusted. ``until`` is the last day, for one who retires."""
+    """Somebody whose models are trusted. name: of the key's file.
+
+    until: the last day, for one who retires. experiments_only: their models are never a release.
+    """
 
     name: str
     fingerprint: str
     armoured: bytes
     until: date | None
+    experiments_only: bool
 
     @property
     def retired(self) -> bool:
@@ -72,22 +80,26 @@ class Signer:
 
 def trusted_signers(folder: Path = GNUPG) -> dict[str, Signer]:
     """The signers by fingerprint; NotTrusted if the folder is not in order."""
-    signers, owners = _listed(folder)
-    if owners != signers.keys():
-        what = f"{NAMES} and {TRUST} do not name the same keys"
-        raise _unsound(folder, what, "repeat the command that was stopped, or ")
+    signers, unfinished = _listed(folder)
+    if unfinished:
+        raise _unsound(folder, unfinished, "repeat the command that was stopped, or ")
     return signers
 
 
-def _listed(folder: Path) -> tuple[dict[str, Signer], set[str]]:
-    """The signers by fingerprint, and the fingerprints that GnuPG is told to trust."""
+def _listed(folder: Path) -> tuple[dict[str, Signer], str]:
+    """The signers by fingerprint, and what a command that was stopped has left; empty if nothing.
+
+    NotTrusted for anything else that is not in order.
+    """
     try:
         names = _read_json(folder / NAMES)
         retiring = _read_json(folder / RETIRING) if (folder / RETIRING).exists() else {}
+        experiments = _read_list(folder / EXPERIMENTS) if (folder / EXPERIMENTS).exists() else []
+        owners = set(re.findall(r"^([0-9A-F]{40}):6:$", (folder / TRUST).read_text(), re.MULTILINE))
         signers = {}
         for name, fingerprint in names.items():
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*\.pub\.asc", name):
-                raise _unsound(folder, f"{name!r} is no name of a public key")
+                raise _unsound(folder, f"{name!r} is not the name of a public key")
             if not isinstance(fingerprint, str) or not FINGERPRINT.fullmatch(fingerprint):
                 raise _unsound(folder, f"{name} has no fingerprint of 40 digits")
             if fingerprint == SPECIAL_K_TEST_KEY:
@@ -98,14 +110,18 @@ def _listed(folder: Path) -> tuple[dict[str, Signer], set[str]]:
                 name,
                 fingerprint,
                 _read_key(folder / name),
-                date.fromisoformat(retiring.pop(fingerprint)) if fingerprint in retiring else None,
+                date.fromisoformat(retiring[fingerprint]) if fingerprint in retiring else None,
+                fingerprint in experiments,
             )
-        if retiring:
-            raise _unsound(folder, f"{RETIRING} names {next(iter(retiring))!r}, who is no signer")
-        owners = set(re.findall(r"^([0-9A-F]{40}):6:$", (folder / TRUST).read_text(), re.MULTILINE))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unsound(folder, f"they cannot be read: {error}") from error
-    return signers, owners
+    if owners != signers.keys():
+        return signers, f"{NAMES} and {TRUST} do not name the same keys"
+    for file, named in ((RETIRING, retiring), (EXPERIMENTS, experiments)):
+        for fingerprint in named:
+            if fingerprint not in signers:
+                return signers, f"{file} names {fingerprint!r}, who is not a signer"
+    return signers, ""
 
 
 def _unsound(folder: Path, what: str, remedy: str = "") -> NotTrusted:
@@ -117,11 +133,22 @@ def _unsound(folder: Path, what: str, remedy: str = "") -> NotTrusted:
 
 
 def _read_json(path: Path) -> dict:
-    with open(path, "rb") as file:
-        value = json.loads(file.read(MAX_KEY))
+    value = _json(path)
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} is not a JSON object")
     return value
+
+
+def _read_list(path: Path) -> list[str]:
+    value = _json(path)
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise ValueError(f"{path.name} is not a JSON array of fingerprints")
+    return value
+
+
+def _json(path: Path) -> object:
+    with open(path, "rb") as file:
+        return json.loads(file.read(MAX_KEY))
 
 
 def _read_key(path: Path) -> bytes:
@@ -148,34 +175,52 @@ def expiry(key: Key, signer: Signer) -> date | None:
     return min(days, default=None)
 
 
-def trust(file: Path, folder: Path = GNUPG) -> Key:
-    """Add the one public key in the file to the trusted signers."""
+def trust(file: Path, folder: Path = GNUPG, experiments_only: bool = False) -> Key:
+    """Trust the one public key in the file, for everything or for experiments only.
+
+    Given again, the command changes what it is trusted for.
+    """
     key, signer = _acceptable(file)
     signers, _ = _listed(folder)
     _add(signer, signers, folder)
+    known = signers[key.fingerprint]
+    signers[key.fingerprint] = replace(known, experiments_only=experiments_only)
     _store(signers, folder)
     return key
 
 
-def revoke(fingerprint: str, folder: Path = GNUPG) -> None:
-    """Take a signer out: whatever they have signed, or will sign, is refused."""
+def revoke(fingerprint: str, folder: Path = GNUPG) -> Signer:
+    """Take a signer out: whatever they have signed, or will sign, is refused. Who it was.
+
+    With the demo key goes its secret half, which lies beside it.
+    """
     signers, _ = _listed(folder)
     signer = signers.pop(find_signer(fingerprint, signers))
     _store(signers, folder)
-    (folder / signer.name).unlink(missing_ok=True)
+    files = [signer.name]
+    if signer.fingerprint == DEMO:
+        files += [DEMO_SECRET, DEMO_PASSPHRASE]
+    for name in files:
+        (folder / name).unlink(missing_ok=True)
+    return signer
 
 
-def rotate(file: Path, fingerprint: str, until: date, folder: Path = GNUPG) -> Key:
-    """Trust the key in the file, and its predecessor only to the end of the day ``until``."""
+def rotate(file: Path, fingerprint: str, until: date, folder: Path = GNUPG) -> tuple[Key, str]:
+    """Trust the key in the file for what its predecessor is trusted for, which retires.
+
+    until: the last day on which the predecessor is accepted. Returns the new key, and the
+    fingerprint of the predecessor.
+    """
     key, signer = _acceptable(file)
     signers, _ = _listed(folder)
     old = find_signer(fingerprint, signers)
     if key.fingerprint == old:
         raise UsageError("the new key is the old one", MAKE_ONE)
+    signer = replace(signer, experiments_only=signers[old].experiments_only)
     _add(signer, signers, folder)
     signers[old] = replace(signers[old], until=until)
     _store(signers, folder)
-    return key
+    return key, old
 
 
 def _acceptable(file: Path) -> tuple[Key, Signer]:
@@ -197,7 +242,7 @@ def _acceptable(file: Path) -> tuple[Key, Signer]:
         )
     if not key.signs:
         raise PressboxError(f"the key {key.fingerprint} has expired or was revoked", MAKE_ONE)
-    return key, Signer(f"{fingerprint[-16:]}.pub.asc", fingerprint, armoured, None)
+    return key, Signer(f"{fingerprint[-16:]}.pub.asc", fingerprint, armoured, None, False)
 
 
 def _one_key(file: Path) -> tuple[bytes, Key]:
@@ -227,9 +272,14 @@ def _add(signer: Signer, signers: dict[str, Signer], folder: Path) -> None:
         signers[signer.fingerprint] = signer
 
 
+def plain(fingerprint: str) -> str:
+    """The digits of a fingerprint in capitals, without the blanks and the 0x that gpg prints."""
+    return "".join(fingerprint.split()).upper().removeprefix("0X")
+
+
 def find_signer(fingerprint: str, signers: dict[str, Signer]) -> str:
     """The full fingerprint of one of the signers, given that or its last 16 digits or more."""
-    wanted = fingerprint.replace(" ", "").upper().removeprefix("0X")
+    wanted = plain(fingerprint)
     matches = [known for known in signers if len(wanted) >= 16 and known.endswith(wanted)]
     if len(matches) != 1:
         raise UsageError(
@@ -250,14 +300,16 @@ def _store(signers: dict[str, Signer], folder: Path) -> None:
         folder / TRUST, (TRUST_HEAD + "".join(f"{s.fingerprint}:6:\n" for s in ordered)).encode()
     )
     retiring = {s.fingerprint: s.until.isoformat() for s in ordered if s.until}
-    if retiring:
-        _write_json(folder / RETIRING, retiring)
-    else:
-        (folder / RETIRING).unlink(missing_ok=True)
+    experiments = [s.fingerprint for s in ordered if s.experiments_only]
+    for name, value in ((RETIRING, retiring), (EXPERIMENTS, experiments)):
+        if value:
+            _write_json(folder / name, value)
+        else:
+            (folder / name).unlink(missing_ok=True)
     _write_json(folder / NAMES, {signer.name: signer.fingerprint for signer in ordered})
 
 
-def _write_json(path: Path, value: dict) -> None:
+def _write_json(path: Path, value: dict | list) -> None:
     _write(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
@@ -295,6 +347,8 @@ def standing(folder: Path = GNUPG) -> list[Standing]:
         remarks = []
         if key.fingerprint == DEMO:
             remarks.append("the demo key: everybody can sign with it")
+        if signer.experiments_only:
+            remarks.append("for experiments only")
         if key.revoked:
             remarks.append("REVOKED")
         elif expired:

@@ -17,13 +17,20 @@ from urllib.parse import unquote
 
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 from pressbox.trust.gnupg import GNUPG, VARIABLES, SigningKey, describe_keys, program, signing_home
-from pressbox.trust.signers import DEMO, find_signer, trusted_signers
+from pressbox.trust.signers import (
+    DEMO,
+    DEMO_PASSPHRASE,
+    DEMO_SECRET,
+    find_signer,
+    trusted_signers,
+)
 
 KEY, PASSPHRASE = "PRESSBOX_SIGNING_KEY", "PRESSBOX_SIGNING_PASSPHRASE"
 DESCRIPTOR = "PRESSBOX_SIGNING_FD"
 PR_SET_DUMPABLE = 4
 # What says where a person's agent is, and that person's alone.
 WHERE_AGENTS_ARE = ("HOME", "GNUPGHOME")
+MAKE_YOUR_OWN = "scripts/keys.sh new makes one, and says what to do with it"
 # What the environment handed over: it is no longer there when a notebook asks again.
 _kept: SigningKey | None = None
 
@@ -79,9 +86,18 @@ def choose(
 
 
 def default_key(release: bool = False) -> SigningKey:
-    """The key that the environment gives or gave, else the demo key, unless this is a release."""
+    """The key that the environment gives or gave, else the demo key, as long as it is trusted.
+
+    Raises what ``choose`` does, and UsageError if there is no key.
+    """
     global _kept
     _kept = _handed_over() or _kept
+    if not _kept and DEMO not in trusted_signers():
+        raise UsageError(
+            "no signing key was given, and the demo key has been taken out",
+            f"give yours with --signing-key and --passphrase-file, or in {KEY} and {PASSPHRASE};"
+            f" {MAKE_YOUR_OWN}",
+        )
     key = _kept or demo_key()
     _check(key, release)
     return key
@@ -114,6 +130,11 @@ def _check(key: SigningKey, release: bool) -> None:
             "give what gpg --armor --export-secret-keys prints for it",
         )
     public = found[0]
+    if not key.agent and not public.secret:
+        raise PressboxError(
+            f"the signing key {public.fingerprint} is a public key, which cannot sign",
+            "give the secret key: what gpg --armor --export-secret-keys prints for it",
+        )
     if not public.signs or public.flaw:
         what = public.flaw or "it has expired or was revoked"
         raise PressboxError(
@@ -125,7 +146,10 @@ def _check(key: SigningKey, release: bool) -> None:
         raise NotTrusted(
             Reason.SIGNER,
             f"the signing key {public.fingerprint} is not among the trusted signers",
-            "trust it first: scripts/keys.sh trust FILE",
+            f"use a key of your own; {MAKE_YOUR_OWN}"
+            if public.fingerprint == DEMO
+            else "trust its public key: for your experiments, scripts/keys.sh trust --experiments"
+            " FILE; for releases too, scripts/keys.sh trust FILE",
         )
     if signer.retired:
         raise NotTrusted(
@@ -137,13 +161,21 @@ def _check(key: SigningKey, release: bool) -> None:
         raise NotTrusted(
             Reason.POLICY,
             "a release is not signed with the demo key, which everybody has",
-            "give a key of your own: scripts/keys.sh new --help",
+            f"use a key of your own; {MAKE_YOUR_OWN}",
+        )
+    if release and signer.experiments_only:
+        raise NotTrusted(
+            Reason.POLICY,
+            f"the signing key {public.fingerprint} is trusted for experiments only",
+            "sign with a key that is trusted for releases: scripts/keys.sh list",
         )
 
 
 def demo_key(folder: Path = GNUPG) -> SigningKey:
     """The published key, which shows how signing works and proves nothing."""
-    return SigningKey(_read(folder / "demo.secret.asc"), _text(_read(folder / "demo.passphrase")))
+    remedy = "bring the demo key back with: git checkout gnupg, or give a key of your own"
+    secret, passphrase = (_read(folder / name, remedy) for name in (DEMO_SECRET, DEMO_PASSPHRASE))
+    return SigningKey(secret, _text(passphrase))
 
 
 def _from_pipe(descriptor: str) -> SigningKey:
@@ -194,13 +226,12 @@ def _agent_socket() -> str:
     return unquote(listing.stdout.strip())
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, remedy: str = "name a file that you can read") -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise PressboxError(
-            f"the signing key cannot be read ({path}: {error.strerror})",
-            "bring the demo key back with: git checkout gnupg, or name a file that is there",
+            f"the signing key cannot be read ({path}: {error.strerror})", remedy
         ) from error
 
 

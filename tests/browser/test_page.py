@@ -84,6 +84,7 @@ def given(fit):
         user_id="Pressbox Demo <demo@pressbox.example>",
         expires=None,
         demo=True,
+        experiments_only=False,
     )
     code = Revision("3dda74b" + 33 * "0", dirty=True)
     facts = [

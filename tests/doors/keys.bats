@@ -13,7 +13,7 @@ setup_file() {
 	SECRET=$(echo "$KEYS"/*.secret.asc)
 	PASSPHRASE=$(echo "$KEYS"/*.passphrase)
 	PUBLIC=$(echo "$KEYS"/*.pub.asc)
-	FINGERPRINT=$("$CHECKOUT/scripts/keys.sh" trust "$PUBLIC" | cut -f 1)
+	FINGERPRINT=$("$CHECKOUT/scripts/keys.sh" trust "$PUBLIC" | grep -oEm 1 '[0-9A-F]{40}')
 	"$CHECKOUT/scripts/doctor.sh" --accept >/dev/null
 }
 
@@ -68,8 +68,35 @@ signer() {
 	run -0 scripts/keys.sh revoke D4021E7D4529EC2E3058A92277DDEEAA3A5411D4
 	run -3 --separate-stderr scripts/verify.sh models/demo.tar.gz
 	one_error "not trusted (signer)"
-	run -3 --separate-stderr scripts/train.sh
+	run -2 --separate-stderr scripts/train.sh
+	one_error "no signing key was given"
+	[[ $stderr == *"scripts/keys.sh new"* ]]
+	[[ $stderr != *"keys.sh trust"* ]]
+}
+
+@test "a data scientist's own key signs experiments, which verify and are no release" {
+	cp -a "$CHECKOUT" "$BATS_TEST_TMPDIR/experiments"
+	cd "$BATS_TEST_TMPDIR/experiments"
+	mkdir -m 700 "$BATS_TEST_TMPDIR/own"
+	run -0 --separate-stderr scripts/keys.sh new 'Ada <ada@desk.example>' --out "$BATS_TEST_TMPDIR/own"
+	local trust train
+	trust=$(grep '^scripts/keys.sh trust --experiments ' <<<"$output")
+	train=$(grep '^scripts/train.sh ' <<<"$output")
+	run -3 --separate-stderr bash -c "$train"
 	one_error "not among the trusted signers"
+	[[ $stderr == *"keys.sh trust --experiments"* ]]
+	run -0 --separate-stderr bash -c "$trust"
+	[[ $output == *"for experiments only"*"Ada <ada@desk.example>"* ]]
+	run -0 --separate-stderr env GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@b.example GIT_COMMITTER_NAME=A \
+		GIT_COMMITTER_EMAIL=a@b.example bash -c "$(last_line)"
+	[ -z "$(git status --porcelain gnupg)" ]
+	run -0 --separate-stderr bash -c "$train"
+	run -0 --separate-stderr scripts/verify.sh models/sports.tar.gz --json
+	[[ $output == *'"experiments_only": true'* ]]
+	run -3 --separate-stderr scripts/verify.sh models/sports.tar.gz --release
+	one_error "its signer is trusted for experiments only"
+	run -3 --separate-stderr bash -c "$train --release"
+	one_error "is trusted for experiments only"
 }
 
 @test "a rotated key verifies until its last day" {

@@ -280,7 +280,7 @@ def _signed_members():
 
 
 def _statement(content):
-    signer = SignedBy(DEMO, demo=True, expires=None, user_id="Demo")
+    signer = SignedBy(DEMO, demo=True, experiments_only=False, expires=None, user_id="Demo")
     parts = {**_signed_members(), payload.STATEMENT: memoryview(content)}
     _, facts = tarball._stated(parts, signer)
     floor = datetime(2026, 1, 1, tzinfo=UTC)

@@ -390,7 +390,9 @@ def test_what_is_no_release_is_refused_at_both_ends(why, releasing, checkout, tm
 
 
 RELEASE = Facts(
-    signer=SignedBy("0" * 40, demo=False, expires=None, user_id="Sports Desk"),
+    signer=SignedBy(
+        "0" * 40, demo=False, experiments_only=False, expires=None, user_id="Sports Desk"
+    ),
     name="sports",
     model_digest="sha256:1",
     environment_digest="sha256:0",
@@ -415,6 +417,7 @@ def test_what_says_each_thing_that_a_release_has_to_say_is_one():
     ("other", "why"),
     [
         ({"signer": replace(RELEASE.signer, demo=True)}, "signed with the demo key"),
+        ({"signer": replace(RELEASE.signer, experiments_only=True)}, "for experiments only"),
         ({"release": False}, "not trained with --release"),
         *(({"door": door}, f"the door {door!r}")
           for door in ("devcontainer", "inside", "unknown", "", "Docker", "docker ")),

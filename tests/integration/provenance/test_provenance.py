@@ -234,11 +234,17 @@ def test_the_data_are_counted_and_each_row_can_be_told_from_others(corpus):
 
 def test_the_summary_gives_back_what_the_statement_was_made_of(repository, corpus):
     statement = Statement(stated("sports", DIGEST, corpus, METRICS))
-    signer = SignedBy("D402", demo=True, expires=None, user_id="Demo")
+    signer = SignedBy("D402", demo=True, experiments_only=False, expires=None, user_id="Demo")
     facts = Facts.of(signer, statement, ["x", "y"]).as_json()
     assert facts["sealed_at"].endswith("Z")
     told = {
-        "signer": {"fingerprint": "D402", "demo": True, "expires": None, "user_id": "Demo"},
+        "signer": {
+            "fingerprint": "D402",
+            "demo": True,
+            "experiments_only": False,
+            "expires": None,
+            "user_id": "Demo",
+        },
         "name": "sports",
         "model_digest": DIGEST,
         "environment_digest": surroundings().digest,

@@ -702,6 +702,7 @@ DAY = timedelta(days=1)
         (Policy(not_before=datetime.now(UTC) - DAY), Policy(not_before=datetime.now(UTC) + DAY)),
         (Policy(signers=("0" * 40, DEMO)), Policy(signers=("0" * 40,))),
         (Policy(signers=(DEMO,)), Policy(signers=(DEMO[-16:],))),
+        (Policy(signers=(f" 0x{DEMO.lower()}",)), Policy(signers=(f"{DEMO} 1",))),
     ],
 )
 def test_an_older_or_another_model_of_a_trusted_key_is_refused_where_that_is_asked(good, bad):

@@ -150,6 +150,7 @@ def test_a_model_opens_only_where_its_signer_is_trusted(trusted, model, demo, st
             "user_id": "nobody <nobody@x.example>",
             "expires": None,
             "demo": False,
+            "experiments_only": False,
         }
     else:
         with pytest.raises(NotTrusted):

@@ -210,6 +210,33 @@ def test_a_release_is_not_signed_with_the_demo_key():
     assert caught.value.reason is Reason.POLICY
 
 
+@pytest.mark.parametrize("release", [True, False])
+def test_a_release_is_not_signed_with_a_key_for_experiments(release, signer):
+    holder, folder = signer
+    (folder / signers.EXPERIMENTS).write_text(json.dumps([holder.fingerprint]))
+    if not release:
+        assert chosen().armoured == holder.signing.armoured
+        return
+    with pytest.raises(NotTrusted, match="experiments only") as caught:
+        chosen("--release")
+    assert caught.value.reason is Reason.POLICY
+
+
+def test_without_any_key_it_is_said_what_is_missing_and_how_to_go_on(signer, monkeypatch):
+    assert chosen()
+    monkeypatch.delenv(signing_key.KEY, raising=False)
+    monkeypatch.setattr(signing_key, "_kept", None)
+    with pytest.raises(UsageError, match=r"no signing key was given.*scripts/keys.sh new"):
+        chosen()
+
+
+def test_nobody_is_told_to_trust_the_demo_key_again(signer, monkeypatch):
+    monkeypatch.setenv(signing_key.KEY, KEY.armoured.decode())
+    with pytest.raises(NotTrusted, match="key of your own") as caught:
+        chosen()
+    assert "keys.sh trust" not in str(caught.value)
+
+
 @pytest.mark.parametrize("handed_over", [b"x y z", b"eA== /w==", b""])
 def test_what_is_handed_over_and_is_no_key_is_one_error(handed_over, monkeypatch):
     monkeypatch.setenv("PRESSBOX_SIGNING_FD", piped(handed_over))

@@ -19,12 +19,19 @@ from support import ROOT
 from support.hostile import armoured, forged, genuine, opens, refuses, sealed_by
 from support.keys import PASSPHRASE, Holder, Ring, demo_signs, trust
 from support.models import tiny
-from support.processes import apart, ended, python
+from support.processes import apart, assert_refused, ended, python
 
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
 from pressbox.sealing import policy, tarball
 from pressbox.trust import gnupg, signers, signing_key
-from pressbox.trust.signers import DEMO, NAMES, RETIRING, SPECIAL_K_TEST_KEY, trusted_signers
+from pressbox.trust.signers import (
+    DEMO,
+    EXPERIMENTS,
+    NAMES,
+    RETIRING,
+    SPECIAL_K_TEST_KEY,
+    trusted_signers,
+)
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
@@ -227,6 +234,30 @@ def test_a_signer_who_retires_on_a_day_to_come_is_accepted_until_then(ring, good
     assert opens(signed_by(ring, good), trusted).labels == ["x", "y"]
 
 
+def test_a_signer_of_experiments_is_accepted_and_told_apart(ring, good, folder, tmp_path):
+    model, trusted = signed_by(ring, good), folder()
+    for experiments_only in (True, False):
+        signers.trust(public_file(tmp_path, good), trusted, experiments_only)
+        verified = tarball._verified(model, trusted, policy.Policy())
+        assert verified.facts.signer.experiments_only is experiments_only
+        [state] = signers.standing(trusted)
+        assert ("for experiments only" in state.remark) is experiments_only
+    signers.trust(public_file(tmp_path, good), trusted, experiments_only=True)
+    signers.revoke(good.fingerprint, trusted)
+    assert {file.name for file in trusted.iterdir()} == {NAMES, signers.TRUST}
+
+
+def test_who_replaces_a_signer_of_experiments_is_one(ring, good, folder, tmp_path):
+    successor = ring.holder(ring.new("next"))
+    for experiments_only in (True, False):
+        trusted = folder(good)
+        signers.trust(public_file(tmp_path, good), trusted, experiments_only)
+        file = public_file(tmp_path, successor)
+        key, _ = signers.rotate(file, good.fingerprint, TOMORROW, trusted)
+        assert trusted_signers(trusted)[key.fingerprint].experiments_only is experiments_only
+        shutil.rmtree(trusted)
+
+
 WEAK = {
     "RSA of 1024 bits": {"algorithm": "rsa1024"},
     "DSA of 1024 bits": {"algorithm": "dsa1024"},
@@ -281,6 +312,11 @@ def test_the_published_test_key_of_special_k_is_refused_by_name_and_by_content(
         lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO: "2099-02-30"})),
         lambda folder: (folder / RETIRING).write_text(json.dumps({DEMO.lower(): "2099-01-31"})),
         lambda folder: (folder / RETIRING).write_text(json.dumps({"0" * 40: "2099-01-31"})),
+        lambda folder: (folder / EXPERIMENTS).write_text("{}"),
+        lambda folder: (folder / EXPERIMENTS).write_text("["),
+        lambda folder: (folder / EXPERIMENTS).write_text("[5]"),
+        lambda folder: (folder / EXPERIMENTS).write_text(json.dumps([DEMO.lower()])),
+        lambda folder: (folder / EXPERIMENTS).write_text(json.dumps([DEMO, "0" * 40])),
         lambda folder: (folder / NAMES).write_text(
             json.dumps({"demo.pub.asc": DEMO, "again.pub.asc": DEMO})
         ),
@@ -395,6 +431,7 @@ def test_whoever_took_the_demo_key_out_sees_its_models_refused(good, checkout, t
     assert opens(genuine(), folder).labels == ["x", "y"]
     signers.revoke(DEMO, folder)
     refuses(genuine(), Reason.SIGNER, folder)
+    assert not list(folder.glob("demo.*"))
 
 
 # keys.sh: new, list, trust, revoke, rotate
@@ -642,6 +679,7 @@ def test_what_is_one_is_trusted_and_its_signature_accepted(content, ring, good, 
 def commands(file):
     return {
         "trust": lambda folder: signers.trust(file, folder),
+        "trust for experiments": lambda folder: signers.trust(file, folder, experiments_only=True),
         "revoke": lambda folder: signers.revoke(DEMO, folder),
         "rotate": lambda folder: signers.rotate(file, DEMO, TOMORROW, folder),
     }
@@ -649,8 +687,17 @@ def commands(file):
 
 @pytest.mark.parametrize(
     ("command", "step"),
-    # The files that each of them writes: the key, ownertrust, who retires, names.
-    [(c, n) for c, files in {"trust": 4, "revoke": 2, "rotate": 4}.items() for n in range(files)],
+    # The files that each of them writes: the key, ownertrust, who retires, experiments, names.
+    [
+        (command, step)
+        for command, files in {
+            "trust": 4,
+            "trust for experiments": 5,
+            "revoke": 2,
+            "rotate": 4,
+        }.items()
+        for step in range(files)
+    ],
 )
 def test_a_command_that_is_killed_between_two_files_is_given_again(
     command, step, good, checkout, tmp_path
@@ -676,7 +723,8 @@ def test_a_command_that_is_killed_between_two_files_is_given_again(
 
     assert ended(apart(work)) == 9
     try:
-        trusted_signers(folder)
+        # Nobody is trusted for more than was meant, not even until then.
+        assert good.fingerprint not in trusted_signers(folder)
     except NotTrusted as error:
         assert "repeat the command" in str(error)
     run(folder)
@@ -729,12 +777,77 @@ def test_the_list_names_the_demo_key_as_one_that_everybody_has():
     assert "everybody" in state.remark
 
 
+AS_GPG_HAS_IT = "D402 1E7D 4529 EC2E 3058  A922 77DD EEAA 3A54 11D4"
+
+
+def test_commands_take_a_fingerprint_as_gpg_prints_it_with_quotes_or_without(checkout):
+    for spelling in ([AS_GPG_HAS_IT.lower()], AS_GPG_HAS_IT.split()):
+        folder = shutil.copytree(checkout / "gnupg", checkout / "kept")
+        done = python("-m", "pressbox", "keys", "revoke", *spelling, cwd=checkout)
+        assert done.returncode == 0, done.stderr
+        assert DEMO not in trusted_signers(checkout / "gnupg")
+        shutil.rmtree(checkout / "gnupg")
+        folder.rename(checkout / "gnupg")
+    another = AS_GPG_HAS_IT.replace("7", "8")
+    done = python("-m", "pressbox", "keys", "revoke", another, cwd=checkout)
+    assert_refused(done, 2, "is not one of the trusted signers")
+
+
+@pytest.fixture
+def git(checkout, monkeypatch):
+    """Run git in the checkout, which is a repository; what it prints."""
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "A")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@b.example")
+
+    def git(*arguments):
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=checkout, check=True, capture_output=True).stdout
+
+    git("init")
+    git("add", ".")
+    git("commit", "--message", "before")
+    return git
+
+
+@pytest.mark.parametrize("command", ["trust", "revoke", "rotate"])
+def test_a_command_ends_with_the_git_command_that_commits_all_it_wrote(
+    command, good, checkout, git, tmp_path
+):
+    file = public_file(tmp_path, good)
+    given = {
+        "trust": (file, "--experiments"),
+        "revoke": (DEMO,),
+        "rotate": (file, "--old", DEMO),
+    }[command]
+    done = python("-m", "pressbox", "keys", command, *given, cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    commit = done.stdout.splitlines()[-1]
+    git("clone", ".", tmp_path / "before")
+    subprocess.run(["sh", "-c", commit], cwd=checkout, check=True, capture_output=True)
+    assert git("status", "--porcelain") == b""
+    git("clone", ".", tmp_path / "clone")
+    there = trusted_signers(tmp_path / "clone" / "gnupg")
+    assert there == trusted_signers(checkout / "gnupg")
+    assert there != trusted_signers(tmp_path / "before" / "gnupg")
+
+
+def test_a_commit_of_changed_files_alone_leaves_a_clone_that_trusts_nobody(
+    good, checkout, git, tmp_path
+):
+    signers.trust(public_file(tmp_path, good), checkout / "gnupg")
+    git("commit", "--all", "--message", "usual")
+    git("clone", ".", tmp_path / "clone")
+    with pytest.raises(NotTrusted):
+        trusted_signers(tmp_path / "clone" / "gnupg")
+
+
 @pytest.mark.parametrize("fingerprint", ["", "11D4", "0" * 40, "*", f"{DEMO} {DEMO}"])
 def test_a_signer_is_found_by_sixteen_digits_or_more_and_by_nothing_less(fingerprint):
     known = trusted_signers()
     with pytest.raises(UsageError):
         signers.find_signer(fingerprint, known)
-    for spelling in (DEMO, DEMO.lower(), DEMO[-16:], f"0x{DEMO}", " ".join(DEMO)):
+    for spelling in (DEMO, DEMO.lower(), DEMO[-16:], f"0x{DEMO}", " ".join(DEMO), AS_GPG_HAS_IT):
         assert signers.find_signer(spelling, known) == DEMO
 
 

@@ -490,7 +490,7 @@ def test_labels_in_any_script_are_drawn_without_a_glyph():
     [
         ({"code": Revision("c" * 40, dirty=True)}, "Trained from changed files."),
         ({"code": Revision("unknown", dirty=None)}, "Trained from unknown files."),
-        ({"signer": SignedBy("D402", True, None, "Demo")}, "Signed with the demo key."),
+        ({"signer": SignedBy("D402", True, False, None, "Demo")}, "Signed with the demo key."),
         ({"drift": ["numpy was changed"]}, "Trained in an environment that had drifted."),
     ],
 )
