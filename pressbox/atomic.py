@@ -1,8 +1,10 @@
 """Files that are replaced in one step: a reader finds the earlier one or the new one, in full."""
 
+import errno
 import io
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +41,29 @@ def beside(path: Path) -> Iterator[io.BufferedRandom]:
                 raise
     finally:
         os.close(folder)
+
+
+def try_replacing(path: Path) -> None:
+    """OSError if no file could take the place of ``path``. Nothing is changed."""
+    try:
+        with beside(path) as file:
+            file.write(bytes(io.DEFAULT_BUFFER_SIZE))
+            file.flush()
+            raise _Enough
+    except _Enough:
+        pass
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    folder = path.parent.stat()
+    # In a folder like /tmp, a file is replaced by its owner, the folder's, or root.
+    if folder.st_mode & stat.S_ISVTX and path.exists():
+        owners = {0, folder.st_uid, path.lstat().st_uid}
+        if os.geteuid() not in owners:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+
+class _Enough(Exception):
+    """What was tried works; the file is not to take anything's place."""
 
 
 @contextmanager

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 PARAMETERS, PROBES, STATEMENT = "parameters.json", "probes.json", "statement.json"
 COEFFICIENTS, VOCABULARY = "coefficients.npy", "vocabulary.json"
 
+# Bytes that a model may have at most, before compression: enough for a vocabulary of two million
+# terms and twenty labels.
+MAX_INFLATED = 512 << 20
+FEWER_TERMS = "keep fewer terms in train.py: raise min_df, or set max_features"
+
 # Booleans, integers, floating-point and complex numbers, in this machine's byte order.
 NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\0(?P<length>..)\{'descr': '(?P<kind>[<|][biufc][0-9]{1,2})', "

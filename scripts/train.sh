@@ -83,6 +83,7 @@ fi
 resolve "$output" || die "$EX_USAGE" "there is no folder ${output%/*}; create it, or name another"
 model=$RESOLVED
 name=${model##*/}
+[ ! -d "${model%.tar.gz}.html" ] || die "$EX_USAGE" "${model%.tar.gz}.html, where the page goes, is a folder; remove it, or name another model"
 
 demand_merged "$ROOT"/{*.py,.devcontainer,gnupg,poetry.lock,pressbox,pyproject.toml,third_party}
 let_in_source data "$data"

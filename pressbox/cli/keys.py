@@ -88,8 +88,8 @@ def list_signers(arguments: Namespace) -> None:
 def trust(arguments: Namespace) -> None:
     """Trust whoever holds the secret half of a public key."""
     key = signers.trust(arguments.file, experiments_only=arguments.experiments)
-    scope = "experiments only, never for a release" if arguments.experiments else "all its models"
-    print(f"trusted for {scope}: {_shown(key)}")
+    scope = " for experiments only, never for a release" if arguments.experiments else ""
+    print(f"trusted{scope}: {_shown(key)}")
     _commit(f"Trust {key.fingerprint}")
 
 
@@ -116,5 +116,5 @@ def _shown(key: Key) -> str:
 
 def _commit(message: str) -> None:
     """Say how everybody gets what was written. The message is quoted, so it holds digits alone."""
-    print("commit it, files that are new included, for all other checkouts to follow:")
+    print("commit it, new files included, so that every other clone follows:")
     print(f"git add gnupg && git commit --message '{message}' -- gnupg")

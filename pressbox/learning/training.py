@@ -8,7 +8,7 @@ whether each number is farther from a rounding edge than it can be from the opti
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -27,6 +27,7 @@ from pressbox.data.tables import listed
 from pressbox.errors import PressboxError, UsageError
 from pressbox.learning import features, newton
 from pressbox.learning.calibration import Calibration, calibrate
+from pressbox.payload import FEWER_TERMS, MAX_INFLATED
 from pressbox.provenance.statement import rows_digest
 
 # Decimals that idf, coefficients and intercepts are rounded to (docs/decisions.md says why so few).
@@ -95,6 +96,7 @@ def fit(
     try:
         with doing(f"finding the terms of {len(texts):,} texts"):
             counts = features.counted(vectorizer, texts)
+        _demand_size(vectorizer.vocabulary_, len(set(labels)))
         calibration = calibrate(counts, labels, vectorizer, estimator)
         # The counts turn into it: there is memory for one of them.
         matrix = features.weighted(vectorizer, counts)
@@ -127,6 +129,24 @@ def fit(
         )
     note(f"{len(model.vocabulary)} terms, {len(model.labels)} labels")
     return model
+
+
+def _demand_size(terms: Iterable[str], labels: int) -> None:
+    """PressboxError if a model of the terms is sure to be too large, which sealing would find."""
+    if (size := _least_size(terms, labels)) > MAX_INFLATED:
+        raise PressboxError(
+            f"the model would take at least {size >> 20} MiB, and the limit is"
+            f" {MAX_INFLATED >> 20} MiB",
+            FEWER_TERMS,
+        )
+
+
+def _least_size(terms: Iterable[str], labels: int) -> int:
+    """Bytes that a model of the terms has at least, before compression."""
+    letters = [len(term) for term in terms]
+    weights = 1 if labels == 2 else labels
+    # In JSON a term has two quotes and a comma; its idf and its weights are numbers of eight bytes.
+    return sum(letters) + len(letters) * (3 + 8 * (1 + weights))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
-from pressbox.atomic import beside
+from pressbox.atomic import beside, try_replacing
 from pressbox.console import doing, note, watched
 from pressbox.data.corpus import Corpus
 from pressbox.environment import drift, lock
@@ -22,7 +22,7 @@ from pressbox.provenance.code import Code
 from pressbox.sealing import tarball
 from pressbox.sealing.tarball import SUFFIX, Verified
 from pressbox.trust import signing_key
-from pressbox.trust.gnupg import SigningKey, gpgme
+from pressbox.trust.gnupg import SigningKey, gpgme, try_signing
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,11 @@ def begin(
     """
     path = Path(path)
     name = tarball.model_name(path)
+    _demand_page(page_path(path))
     with _meanwhile(_import_training):
         replaced = _replaced(path, replace_newer)
         key = key or signing_key.default_key(release)
+        try_signing(key)
         here = drift.checked(allow_drift, deep=release)
         trains = code.current()
         if release:
@@ -232,6 +234,17 @@ def _replaced(path: Path, replace_newer: bool) -> dict | None:
             "set this machine's clock, or replace the model anyway with --replace-newer",
         )
     return remembered
+
+
+def _demand_page(path: Path) -> None:
+    """PressboxError unless the page of the model, or its absence, can be had at the path."""
+    try:
+        try_replacing(path)
+    except OSError as error:
+        raise PressboxError(
+            f"the page cannot be written to {path} ({error.strerror})",
+            "remove what is there, or name another model",
+        ) from error
 
 
 def page_path(path: Path) -> Path:

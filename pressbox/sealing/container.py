@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pressbox.errors import NotTrusted, Reason, UsageError
+from pressbox.payload import MAX_INFLATED
 from pressbox.sealing.armour import MAX_SIGNED_BYTES
 from pressbox.sealing.metadata import SIGNED, VERSION
 
 # What anybody may have us do before there is a signature to look at, which comes last in a file:
-# to keep and inflate so many bytes, which takes about a second. It is enough for a vocabulary of
-# two million terms and twenty labels.
-MAX_FILE, MAX_INFLATED = 128 << 20, 512 << 20
+# to keep so many bytes and inflate MAX_INFLATED, which takes about a second.
+MAX_FILE = 128 << 20
 # A smaller file may inflate to less: this, enough for arrays of zeros, and so many times its size.
 BASE_INFLATED_BYTES, MAX_INFLATION_FACTOR = 128 << 20, 8
 MAX_MEMBERS = 64

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pressbox import payload
-from pressbox.atomic import beside
+from pressbox.atomic import beside, try_replacing
 from pressbox.console import checkpoint, doing
 from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError, reading_model
-from pressbox.payload import PARAMETERS, STATEMENT, payload_digest
+from pressbox.payload import FEWER_TERMS, PARAMETERS, STATEMENT, payload_digest
 from pressbox.provenance.statement import Facts, SignedBy, Statement
 from pressbox.sealing import container
 from pressbox.sealing.armour import signed_line
@@ -209,7 +209,7 @@ def _demand_attributes(verified: Verified) -> None:
 
 
 def model_name(path: Path) -> str:
-    """The name of the model at ``path``; UsageError unless a model can be written there."""
+    """The name of the model at ``path``; PressboxError unless a model can be written there."""
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder", f"name a file in it, e.g. {path}/sports{SUFFIX}")
     name = path.name.removesuffix(SUFFIX)
@@ -225,10 +225,12 @@ def model_name(path: Path) -> str:
         )
     if not os.path.isdir(path.parent):
         raise UsageError(f"there is no folder {path.parent}", "create it, or name another")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
+    try:
+        try_replacing(path)
+    except OSError as error:
         raise PressboxError(
-            f"{path.parent} cannot be written to", "change its mode or name another"
-        )
+            f"no model can be written to {path} ({error.strerror})", "name another path"
+        ) from error
     return name
 
 
@@ -272,7 +274,7 @@ def _reopened(file, trusted: Path) -> Verified:
         if refusal.reason in (Reason.FILE, Reason.COMPRESSION):
             raise PressboxError(
                 f"the model is too large to be opened ({refusal})",
-                "keep fewer terms in train.py: raise min_df, or set max_features",
+                FEWER_TERMS,
             ) from refusal
         raise
 

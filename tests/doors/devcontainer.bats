@@ -102,7 +102,7 @@ within() {
 @test "a signing key is handed to the dev container too" {
 	PRESSBOX_SIGNING_KEY=$(cat gnupg/demo.secret.asc) PRESSBOX_SIGNING_PASSPHRASE=wrong \
 		run -1 --separate-stderr scripts/train.sh --door devcontainer
-	one_error "could not be signed"
+	one_error "does not sign (Bad passphrase)"
 }
 
 @test "kill -9 of the script ends the training in the dev container, which goes on running" {

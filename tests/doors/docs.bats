@@ -29,7 +29,7 @@ commands() {
 		echo "\$ $command"
 		# Each document begins with the keys of a new clone.
 		[ "$command" != begin ] || {
-			bring_keys "$CHECKOUT"
+			bring_own "$CHECKOUT"
 			continue
 		}
 		case $command in

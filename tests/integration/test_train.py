@@ -12,6 +12,7 @@ import sys
 import pyarrow
 import pytest
 from pyarrow import parquet
+from support import KEYS
 from support.checkouts import shared_copy
 from support.keys import trust
 from support.models import write_jsonl
@@ -138,13 +139,52 @@ def test_a_missing_key_is_said_at_once(table, earlier, untouched, checkout):
     untouched()
 
 
-def test_a_wrong_passphrase_is_said_in_one_line(table, earlier, untouched):
-    env = {
-        "PRESSBOX_SIGNING_KEY": signing_key.demo_key().armoured.decode(),
-        "PRESSBOX_SIGNING_PASSPHRASE": "wrong",
-    }
-    assert_refused(train(earlier, table, env=env), 1, "passphrase")
+DEMO_KEY = signing_key.demo_key()
+
+
+@pytest.mark.parametrize(
+    ("key", "passphrase", "saying"),
+    [
+        (DEMO_KEY.armoured, "wrong", "Bad passphrase"),
+        (DEMO_KEY.armoured, "", "No passphrase"),
+        ((KEYS / "demo.pub.asc").read_bytes(), DEMO_KEY.passphrase, "is a public key"),
+    ],
+    ids=["wrong passphrase", "no passphrase", "public key"],
+)
+def test_a_key_that_does_not_sign_is_said_before_the_training(
+    key, passphrase, saying, table, earlier, untouched
+):
+    variables = {"PRESSBOX_SIGNING_KEY": key.decode(), "PRESSBOX_SIGNING_PASSPHRASE": passphrase}
+    done = train(earlier, table, env=variables)
+    assert_refused(done, 1, saying)
+    assert "texts to train on" not in done.stderr
     untouched()
+
+
+def closed(folder):
+    folder.chmod(0o500)
+
+
+def with_a_folder_for_a_page(folder):
+    (folder / "sports.html").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "saying"),
+    [(closed, "no model can be written"), (with_a_folder_for_a_page, "the page cannot be written")],
+)
+@pytest.mark.parametrize("option", [(), ("--no-page",)], ids=["page", "no page"])
+def test_a_path_that_cannot_be_written_is_said_before_the_training(
+    spoil, saying, option, table, earlier, sealed
+):
+    spoil(earlier.parent)
+    try:
+        done = train(earlier, table, *option)
+    finally:
+        earlier.parent.chmod(0o700)
+    assert_refused(done, 1, saying)
+    assert "texts to train on" not in done.stderr
+    assert earlier.read_bytes() == sealed
 
 
 def test_a_key_in_the_environment_signs(table, stranger, earlier, checkout):
@@ -224,8 +264,13 @@ def test_a_script_in_a_text_and_a_label_does_not_reach_the_page(rows, tmp_path):
 
 def test_a_page_that_cannot_be_written_leaves_the_model_and_says_so(table, tmp_path):
     path = tmp_path / "sports.tar.gz"
-    (tmp_path / "sports.html").mkdir()
-    assert_refused(train(path, table), 1, "the page could not be written")
+    with start(path, table) as training:
+        while "texts to train on" not in training.stderr.readline():
+            assert training.poll() is None
+        (tmp_path / "sports.html").mkdir()
+        said = training.stderr.read()
+    done = subprocess.CompletedProcess(training.args, training.returncode, stderr=said)
+    assert_refused(done, 1, "the page could not be written")
     assert tarball.describe(path)["name"] == "sports"
 
 

@@ -1,10 +1,11 @@
 """Files are replaced whole or not at all."""
 
+import os
 import resource
 
 import pytest
 
-from pressbox.atomic import beside
+from pressbox.atomic import beside, try_replacing
 
 
 @pytest.fixture
@@ -44,3 +45,27 @@ def test_who_gives_up_leaves_the_earlier_file_alone(earlier):
         raise KeyboardInterrupt
     assert earlier.read_text() == "earlier"
     assert list(earlier.parent.iterdir()) == [earlier]
+
+
+def test_to_try_changes_nothing_and_finds_room_that_is_not_there(earlier, no_more_than_1000_bytes):
+    with pytest.raises(OSError, match="too large"):
+        try_replacing(earlier)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    try_replacing(earlier)
+    assert earlier.read_text() == "earlier"
+    assert list(earlier.parent.iterdir()) == [earlier]
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o1777, True), (0o777, False)])
+def test_somebody_elses_file_in_a_folder_like_tmp_is_not_to_be_replaced(
+    mode, refused, earlier, monkeypatch
+):
+    earlier.parent.chmod(mode)
+    try_replacing(earlier)
+    monkeypatch.setattr(os, "geteuid", lambda: earlier.stat().st_uid + 1)
+    try_replacing(earlier.with_name("new.html"))
+    if not refused:
+        try_replacing(earlier)
+        return
+    with pytest.raises(PermissionError):
+        try_replacing(earlier)

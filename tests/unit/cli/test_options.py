@@ -6,8 +6,11 @@ from dataclasses import fields
 import pytest
 from support import ROOT, TRAIN
 
+from pressbox.cli import options
 from pressbox.cli.options import FLAGS, training_parser
+from pressbox.console import Parser
 from pressbox.data.tables import Layout
+from pressbox.errors import UsageError
 from pressbox.runs import publishing
 
 
@@ -30,6 +33,20 @@ def test_each_field_of_a_layout_is_an_option_with_the_same_default():
     arguments = training_parser("").parse_args(["a.tar.gz"])
     for field in fields(Layout):
         assert getattr(arguments, field.name) == field.default
+
+
+def test_a_signer_is_asked_for_as_gpg_prints_a_fingerprint():
+    def asked(fingerprint):
+        parser = Parser()
+        options.policy_options(parser)
+        return options.policy(parser.parse_args(["--signer", fingerprint]))
+
+    fingerprint = "D402 1E7D 4529 EC2E 3058  A922 77DD EEAA 3A54 11D4"
+    for spelling in (fingerprint, fingerprint.lower(), "0x" + fingerprint.replace(" ", "")):
+        assert asked(spelling).signers == (spelling,)
+    for wrong in (fingerprint[:-1], fingerprint + "1", "Sports desk"):
+        with pytest.raises(UsageError, match="is not a fingerprint"):
+            asked(wrong)
 
 
 @pytest.mark.default("train.py")

@@ -43,6 +43,23 @@ def test_other_texts_give_another_model_digest(corpus, fitted, fit):
     assert fit(corpus.train[1:]).digest != fitted.digest
 
 
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("short_of", [0, 1])
+def test_a_model_that_is_sure_to_be_too_large_is_refused_before_the_fit(
+    short_of, labels, rows, fit, monkeypatch
+):
+    kept = tuple(row for row in rows if row[1] in sorted(WORDS)[:labels])
+    payload = fit(kept).payload()
+    numbers = sum(len(payload[f"{name}.npy"]) - 128 for name in ("idf", "coefficients"))
+    least = training._least_size(json.loads(payload["vocabulary.json"]), labels)
+    assert numbers < least <= numbers + len(payload["vocabulary.json"])
+    monkeypatch.setattr(training, "MAX_INFLATED", least - short_of)
+    monkeypatch.setattr(training, "calibrate", lambda *given: pytest.fail("it was begun"))
+    with pytest.raises(PressboxError if short_of else pytest.fail.Exception) as refusal:
+        fit(kept)
+    assert ("raise min_df" in str(refusal.value)) == short_of
+
+
 @pytest.mark.parametrize(
     ("estimator", "reason"),
     [
