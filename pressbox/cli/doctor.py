@@ -35,7 +35,7 @@ def doctor(arguments: Namespace) -> None:
     else:
         for finding in findings:
             remedy = f"; {finding.remedy}" if finding.remedy else ""
-            output.say(
-                f"{'WRONG' if finding.status else '':6}{finding.subject:13}{finding.found}{remedy}"
-            )
+            mark = "WRONG" if finding.status else ""
+            line = f"{mark:6}{finding.subject:13}{finding.found}{remedy}"
+            output.say(line, indent=19, mark=mark)
     sys.exit(max(finding.status for finding in findings))

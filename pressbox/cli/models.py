@@ -55,9 +55,12 @@ def verify(arguments: Namespace) -> None:
         facts = tarball.describe(arguments.model, arguments.trusted, options.policy(arguments))
     except NotTrusted as refusal:
         if arguments.json:
-            output.say_json({"trusted": False, "reason": refusal.reason, "detail": str(refusal)})
+            verdict = f"NOT TRUSTED: {refusal.what}"
+            said = {"trusted": False, "reason": refusal.reason, "detail": str(refusal)}
+            output.say_json({"verdict": verdict, **said})
         raise
-    output.say_facts({"trusted": True, "reason": "ok", **facts}, arguments.json)
+    verdict = {"verdict": facts.pop("verdict")}
+    output.say_facts({**verdict, "trusted": True, "reason": "ok", **facts}, arguments.json)
 
 
 def show(arguments: Namespace) -> None:
@@ -95,7 +98,8 @@ def _answer(label: str, probability: float, sure: bool, as_json: bool) -> str:
     probability, sure = round(float(probability), 4), bool(sure)
     if as_json:
         return output.to_json({"label": label, "probability": probability, "sure": sure})
-    return f"{visible(label if sure else f'unsure ({label})')}\t{probability:.2f}"
+    answer = visible(label) if sure else f"{output.marked('unsure')} ({visible(label)})"
+    return f"{answer}\t{probability:.2f}"
 
 
 def _lines(path: Path | None, encoding: str) -> Iterator[list[str]]:
@@ -160,6 +164,6 @@ def _print_differences(identical: bool, digest: str, differences: dict, as_json:
         output.say(f"identical {digest}" if identical else "different")
         for subject, lines in differences.items():
             for line in lines:
-                output.say(f"{subject:13}{line}")
+                output.say(f"{subject:13}{line}", indent=13)
     if not identical:
         sys.exit(PressboxError.exit_status)

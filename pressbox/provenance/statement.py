@@ -34,6 +34,8 @@ PARAMETERS = {
     "https://pressbox.example/train/v2": {"source", "test", "release", "allow_drift"},
     BUILD_TYPE: {"source", "test", "release", "allow_drift", *READING},
 }
+# How the verdict on a model begins that anybody could have signed.
+NOT_PROTECTED = "NOT PROTECTED"
 # So much of each row's digest is kept: enough to tell the rows of a corpus apart, and no more.
 ROW_BYTES = 6
 
@@ -186,6 +188,18 @@ class SignedBy:
     expires: str | None
     user_id: str
 
+    @property
+    def verdict(self) -> str:
+        """What the signature is worth, in words."""
+        if self.demo:
+            how = "signed with the published demo key, anybody could have made it"
+            return f"{NOT_PROTECTED}: {how}"
+        until = f"until {self.expires}" if self.expires else "with no expiry"
+        who = f"signed by {self.user_id} {until}"
+        if self.experiments_only:
+            return f"EXPERIMENT: {who}, trusted for experiments and never for a release"
+        return f"OK: {who}"
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -336,8 +350,8 @@ class Facts:
         return cls(signer, **{name: getattr(statement, name) for name in told}, labels=labels)
 
     def as_json(self) -> dict:
-        """The object that ``show --json`` prints."""
-        return asdict(self)
+        """The object that ``show --json`` prints: the verdict, and all that is known."""
+        return {"verdict": self.signer.verdict, **asdict(self)}
 
 
 def _arguments(parameters: dict) -> bool:

@@ -45,8 +45,9 @@ KEY_FILE='' PASSPHRASE_FILE=''
 CONTAINER=
 # NAME=VALUE for the command; nothing that is secret.
 VARIABLES=(--env HOME=/tmp)
-# What looks at our standard error is a person, although a pipe lies between.
+# Who looks at our standard error or output is a person, although a pipe lies between.
 [ ! -t 2 ] || VARIABLES+=(--env PRESSBOX_TERMINAL=1)
+[ ! -t 1 ] || VARIABLES+=(--env "PRESSBOX_COLUMNS=$(stty size <&1 | cut -d ' ' -f 2)" --env "TERM=${TERM:-dumb}" --env "NO_COLOR=${NO_COLOR:-}")
 
 # The devcontainer CLI writes paths into options without quoting them, and for one with = it waits for ever.
 case $ROOT in

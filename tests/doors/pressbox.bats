@@ -187,3 +187,11 @@ pressbox() {
 		[ "$output" = "$help" ]
 	done
 }
+
+@test "on a terminal what must not be overlooked is coloured, and NO_COLOR is heeded" {
+	scripts/train.sh >/dev/null 2>&1
+	run -0 script -qec "TERM=xterm scripts/pressbox.sh verify models/sports.tar.gz" /dev/null
+	[[ $output == *$'\e[1;31mNOT PROTECTED\e[0m: signed with'* ]]
+	run -0 script -qec "NO_COLOR=1 TERM=xterm scripts/pressbox.sh verify models/sports.tar.gz" /dev/null
+	[[ $output == *"NOT PROTECTED: signed with"* && $output != *$'\e'* ]]
+}

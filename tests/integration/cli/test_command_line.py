@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support import ROOT
@@ -16,7 +17,8 @@ from support.processes import assert_refused, python
 
 from pressbox import payload
 from pressbox.cli.main import main
-from pressbox.cli.models import _decoded
+from pressbox.cli.prediction import _decoded
+from pressbox.provenance.statement import SignedBy
 from pressbox.sealing import tarball
 from pressbox.trust import signing_key
 from pressbox.trust.signers import DEMO
@@ -67,12 +69,14 @@ def test_verify_tells_that_a_model_is_not_trusted_and_why(earlier):
     assert_refused(done, 3, "not trusted")
     answer = json.loads(done.stdout)
     assert answer["trusted"] is False
+    assert answer["verdict"].startswith("NOT TRUSTED: ")
     assert answer["reason"] in done.stderr
 
 
 def test_people_read_a_line_for_each_fact(earlier, capsys):
     main(["verify", str(earlier)])
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("NOT PROTECTED: signed with the published demo key, ")
     assert "trusted             True" in lines
     assert "labels              cricket, golf, tennis" in lines
     assert any(line.startswith("model digest        sha256:") for line in lines)
@@ -136,9 +140,26 @@ def test_an_authentic_model_that_does_not_work_is_one_line(command, member, cont
 
 def test_who_signed_is_said_before_anything_that_the_model_says(earlier):
     lines = pressbox("verify", earlier).stdout.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["trusted", "reason", "signer"]
-    assert f"fingerprint {DEMO}, demo True, expires" in lines[2]
-    assert pressbox("show", earlier).stdout.startswith("signer ")
+    assert [line.split()[0] for line in lines[:4]] == ["NOT", "trusted", "reason", "signer"]
+    assert f"fingerprint {DEMO}, demo True, " in lines[3]
+    shown = pressbox("show", earlier).stdout.splitlines()
+    assert [line.split()[0] for line in shown[:2]] == ["NOT", "signer"]
+
+
+@pytest.mark.parametrize("command", ["verify", "show"])
+def test_json_has_the_verdict_at_its_top(command, earlier):
+    facts = json.loads(pressbox(command, earlier, "--json").stdout)
+    assert next(iter(facts.items())) == ("verdict", tarball.verify(earlier).facts.signer.verdict)
+
+
+@pytest.mark.parametrize("expires", [None, "2027-11-01"])
+def test_a_key_of_ones_own_is_said_to_be_ok_and_until_when(expires):
+    signer = SignedBy(40 * "A", False, False, expires, "Sports desk <sports@example.org>")
+    until = "until 2027-11-01" if expires else "with no expiry"
+    assert signer.verdict == f"OK: signed by Sports desk <sports@example.org> {until}"
+    experimenter = replace(signer, experiments_only=True)
+    assert experimenter.verdict.startswith("EXPERIMENT: signed by Sports desk ")
+    assert f" {until}, trusted for experiments and never for a release" in experimenter.verdict
 
 
 @pytest.mark.parametrize("command", ["predict", "show", "verify"])
