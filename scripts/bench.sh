@@ -13,27 +13,25 @@ standard output. Times are medians in seconds.
   --cold           build without any cache too; empties the engine's caches of downloads
   --large          seal and open a model of 96 MiB and train on 100,000 texts too; takes minutes
   --runs N         how often each thing is done (default: 5; builds once)
-  --help           print this
+  -h, --help       print this
+  --version        print the version
 
 PRESSBOX_REAL_DATA names a folder with real data, to train on that beside scikit-learn's defaults.
 
 example: scripts/bench.sh --cold >bench.json
 USAGE
-	heeded_variables
 }
 
 cold='' large='' runs=5
-while [ $# -gt 0 ]; do
-	case $1 in
-	--bootstrap) BOOTSTRAP=yes ;;
+read_options "$@"
+for given in "${GIVEN[@]}"; do
+	case $given in
 	--cold) cold=yes ;;
 	--large) large=--large ;;
-	--runs) needs_value "$@" && runs=$2 && shift ;;
-	--help) usage && exit 0 ;;
-	*) unknown_option "$1" ;;
+	--runs=*) runs=${given#*=} && demand_number --runs "$runs" ;;
 	esac
-	shift
 done
+no_more "${ARGUMENTS[@]}" "${REST[@]}"
 
 rows=()
 

@@ -10,36 +10,20 @@ usage_of_policy() {
 	cat <<'USAGE'
   --name NAME      demand that the model has this name
   --not-before DATE
-                   demand that it was sealed since then
+                   demand that it was sealed since then, for example 2026-11-01
   --signer FINGERPRINT
-                   demand this signer, or one of several
+                   demand this signer, or one of several; default: any signer in gnupg/
   --release        demand an environment of .devcontainer/environment.lock, and another key than
                    the demo key
   --trusted FOLDER, --accepted FILE
-                   use these instead of gnupg/ and .devcontainer/environment.lock
+                   the trusted signers and the accepted environments (default: gnupg/,
+                   .devcontainer/environment.lock)
 USAGE
 }
 
 # usage: of the command, or of all
 usage() {
-	case $verb in
-	'')
-		cat <<'USAGE'
-usage: scripts/pressbox.sh COMMAND [ARGUMENT]...
-Run a command in the one environment, on files that may lie anywhere. See COMMAND --help.
-
-  verify           say who signed a model, and whether every byte of it holds
-  show             say what a model is, how good it is, and what it was made of
-  predict          say which label texts have
-  compare          say how two models differ
-  replay           train a model again, and compare
-  doctor           check the environment, and suggest fixes
-  keys             the signing keys, and whose models are trusted
-  fetch            download a source that is trained on by its name
-
-example: scripts/pressbox.sh predict models/sports.tar.gz "A googly beat the bat"
-USAGE
-		;;
+	case ${ARGUMENTS[0]:-} in
 	verify)
 		cat <<'USAGE'
 usage: scripts/pressbox.sh verify [OPTION]... MODEL
@@ -73,8 +57,8 @@ USAGE
 usage: scripts/pressbox.sh predict [OPTION]... MODEL [TEXT]...
 Say which label texts have: the arguments, or else each line of standard input.
 
-  --file FILE      read the texts from there, one on each line
-  --encoding NAME  of a file or of standard input that is not UTF-8, e.g. cp1252
+  --file FILE      read the texts from there, one on each line (default: standard input)
+  --encoding NAME  of the file or of standard input (default: UTF-8), for example cp1252
   --json           for programs
 USAGE
 		usage_of_policy
@@ -88,7 +72,7 @@ USAGE
 usage: scripts/pressbox.sh compare [OPTION]... A B
 Say how two models differ, in words. Exit status 1 if their numbers do.
 
-  --trusted FOLDER use this instead of gnupg/
+  --trusted FOLDER the trusted signers (default: gnupg/)
   --json           for programs
 
 example: scripts/pressbox.sh compare models/sports.tar.gz models/again.tar.gz
@@ -100,7 +84,8 @@ usage: scripts/pressbox.sh replay [OPTION]... MODEL
 Train a model again from what it says it was made of. Exit status 1 unless it is the same.
 
   --data PATH, --test PATH
-                   where its sources are, if they are files or folders
+                   where its sources are, if they are files or folders (default: newsroom and
+                   newsgroups are known by name)
   --demo           even a model of the demo key, with which everybody can sign
   --json           for programs
 USAGE
@@ -138,7 +123,7 @@ usage: scripts/pressbox.sh keys [OPTION]... COMMAND …
 The signing keys, and the signers whose models are trusted (gnupg/).
 
   new USER-ID --out FOLDER [--days N]
-                   make a signing key, for a year unless told otherwise, in a folder outside of
+                   make a signing key, valid for N days (default: 365), in a folder outside of
                    the repository, and say what to put where
                    example: scripts/keys.sh new 'Sports desk <sports@example.org>' --out ~/keys
   list             who is trusted, and until when; exit 1 when one of the keys has expired
@@ -159,6 +144,23 @@ The signing keys, and the signers whose models are trusted (gnupg/).
 trust, revoke and rotate end with the git command that commits what they wrote.
 USAGE
 		;;
+	*)
+		cat <<'USAGE'
+usage: scripts/pressbox.sh COMMAND [ARGUMENT]...
+Run a command in the one environment, on files that may lie anywhere. See COMMAND --help.
+
+  verify           say who signed a model, and whether every byte of it holds
+  show             say what a model is, how good it is, and what it was made of
+  predict          say which label texts have
+  compare          say how two models differ
+  replay           train a model again, and compare
+  doctor           check the environment, and suggest fixes
+  keys             the signing keys, and whose models are trusted
+  fetch            download a source that is trained on by its name
+
+example: scripts/pressbox.sh predict models/sports.tar.gz "A googly beat the bat"
+USAGE
+		;;
 	esac
 	cat <<'USAGE'
 
@@ -166,9 +168,9 @@ USAGE
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one (keys: docker).
                    A dev container is not a boundary: what runs there can change the checkout
   --dry-run        print the commands, run nothing
-  --help           print this
+  -h, --help       print this
+  --version        print the version
 USAGE
-	heeded_variables
 }
 
 # read_model NAME FILE
@@ -215,24 +217,24 @@ write_keys() {
 	options+=(--out "${SEEN[keys]}" --shown-as "$RESOLVED")
 }
 
-# option NAME [VALUE]: of the command; those that name files let them in
-option() {
-	case $1 in
-	--file) from_file=yes ;;
-	--accept) accept=yes ;;
-	--json) json=yes ;;
+# let_option --NAME[=VALUE]: of the command; those that name files let them in
+let_option() {
+	local name=${1%%=*} value=${1#*=}
+	case $verb,$name in
+	keys,--out) write_keys "$value" && return ;;
+	show,--html) write_file page "$value" && value=${SEEN[page]} ;;
+	replay,--data | replay,--test) let_in_source "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
+	*,--trusted | *,--accepted | *,--file) read_path "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
+	*)
+		options+=("$1")
+		return
+		;;
 	esac
-	case $verb,$1 in
-	keys,--out) write_keys "$2" && return ;;
-	show,--html) write_file page "$2" && set -- "$1" "${SEEN[page]}" ;;
-	replay,--data | replay,--test) let_in_source "${1#--}" "$2" && set -- "$1" "${SEEN[${1#--}]}" ;;
-	*,--trusted | *,--accepted | *,--file) read_path "${1#--}" "$2" && set -- "$1" "${SEEN[${1#--}]}" ;;
-	esac
-	options+=("$@")
+	options+=("$name=$value")
 }
 
-# positional ARGUMENT: of the command; those that name files let them in
-positional() {
+# let_argument ARGUMENT: of the command; those that name files let them in
+let_argument() {
 	local number=${#positionals[@]} value=$1
 	case $verb$number in
 	verify0 | show0 | predict0 | replay0) read_model model "$1" && value=${SEEN[model]} ;;
@@ -247,62 +249,32 @@ positional() {
 		esac
 		;;
 	predict* | fetch0 | keys0) ;;
-	*) unknown_option "$1" ;;
+	*) unknown argument "$1" ;;
 	esac
 	positionals+=("$value")
 }
 
-verb='' door='' accept='' json='' from_file='' words=()
-while [ $# -gt 0 ]; do
-	case $1 in
-	--bootstrap) BOOTSTRAP=yes ;;
-	--door) needs_value "$@" && door=$2 && shift ;;
-	--door=*) door=${1#*=} ;;
-	--dry-run) DRY_RUN=yes ;;
-	--help) words+=(--help) ;;
-	--) words+=("$@") && break ;;
-	*) words+=("$1") ;;
+COMMANDS=(verify show predict compare replay doctor keys fetch)
+read_options "$@"
+verb=${ARGUMENTS[0]:-}
+[ -n "$verb" ] || die "$EX_USAGE" "which command? e.g. scripts/pressbox.sh verify models/sports.tar.gz; see --help"
+door='' accept='' json='' from_file='' taken=()
+for given in "${GIVEN[@]}"; do
+	case $given in
+	--door=*) door=${given#*=} && continue ;;
+	--file=*) from_file=yes ;;
+	--accept) accept=yes ;;
+	--json) json=yes ;;
 	esac
-	shift
-done
-set -- "${words[@]}"
-case ${1:-} in
-verify | show | predict | compare | replay | doctor | keys | fetch) verb=$1 && shift ;;
---help) ;;
-'') die "$EX_USAGE" "which command? e.g. scripts/pressbox.sh verify models/sports.tar.gz; see --help" ;;
-*) unknown_option "$1" ;;
-esac
-for word in "$@"; do
-	[ "$word" != -- ] || break
-	if [ "$word" = --help ]; then usage && exit 0; fi
+	taken+=("$given")
 done
 # A new secret key is made in a container that ends with it.
 [ "$verb" != keys ] || inside_container || door=${door:-docker}
 choose_door "$door"
 
 options=() positionals=()
-while [ $# -gt 0 ]; do
-	case $1 in
-	--json | --release | --statement | --demo | --accept | --deep | --experiments) option "$1" ;;
-	--name | --not-before | --signer | --trusted | --accepted | --html | --file | --encoding | --data | --test | --out | --days | --old | --until)
-		needs_value "$@"
-		option "$1" "$2"
-		shift
-		;;
-	--*=*) set -- -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-	--)
-		shift
-		for word in "$@"; do positional "$word"; done
-		break
-		;;
-	*)
-		# A file's name may begin with a dash, too. What the commands of keys take says more of itself.
-		if [[ $1 == -* && ! -e $1 && $verb${#positionals[@]} != keys[1-9]* ]]; then unknown_option "$1"; fi
-		positional "$1"
-		;;
-	esac
-	shift
-done
+for given in "${taken[@]}"; do let_option "$given"; done
+for given in "${ARGUMENTS[@]:1}" "${REST[@]}"; do let_argument "$given"; done
 
 case $verb,${#positionals[@]} in
 verify,0 | show,0 | predict,0 | replay,0) die "$EX_USAGE" "no model was named; name one, e.g. scripts/pressbox.sh $verb models/sports.tar.gz" ;;
@@ -360,7 +332,7 @@ dev_container_is_no_door() {
 wrong=0 status=0
 case $verb in
 fetch)
-	[ "${positionals[0]}" = newsgroups ] || unknown_option "${positionals[0]}"
+	[ "${positionals[0]}" = newsgroups ] || unknown argument "${positionals[0]}" newsgroups
 	# Where it lies is known by another name inside.
 	temporary
 	fetch_newsgroups >"$TEMPORARY/archive"

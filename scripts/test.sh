@@ -21,56 +21,34 @@ pytest or bats, beginning with an option of theirs.
 
 Not part of all:
   newsroom           your own train.py on your own texts: the model is trained, sealed, opened and
-                     replayed, and is the same twice. Needs no key; --data SOURCE, --test SOURCE,
-                     --text-column, --label-column, --delimiter and --encoding as for train.sh
+                     replayed, and is the same twice. Needs no key
   layers             build without any cache on this engine and on Debian's newest, and compare
   arm64              build and train for arm64 under QEMU, and demand the model of this machine
   fuzz               attack the opening of models for ten minutes (PRESSBOX_FUZZ_SECONDS)
 
+  --data SOURCE, --test SOURCE, --text-column NAME, --label-column NAME, --delimiter CHARACTER,
+  --encoding NAME  for newsroom, as for train.sh
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
   -h, --help       print this
+  --version        print the version
 
 PRESSBOX_REAL_DATA names a folder with real data, for the tests that measure on it;
 PRESSBOX_SCREENSHOTS one for pictures of the page (default: .cache/screenshots).
 
 example: scripts/test.sh unit -k corpus
 USAGE
-	heeded_variables
 }
 
-suite='' training=() arguments=()
-while [ $# -gt 0 ]; do
-	case $1 in
-	--bootstrap) BOOTSTRAP=yes ;;
-	-h | --help) usage && exit 0 ;;
-	--data=* | --test=* | --text-column=* | --label-column=* | --delimiter=* | --encoding=*)
-		set -- "${1%%=*}" "${1#*=}" "${@:2}"
-		continue
-		;;
-	--data | --test | --text-column | --label-column | --delimiter | --encoding)
-		needs_value "$@"
-		training+=("$1" "$2")
-		shift
-		;;
-	-*)
-		[ -n "$suite" ] || unknown_option "$1"
-		arguments=("$@")
-		break
-		;;
-	unit | integration | newsroom | browser | doors | sameness | all | layers | arm64 | fuzz)
-		[ -z "$suite" ] || die "$EX_USAGE" "one suite at a time; omit $suite or $1"
-		suite=$1
-		;;
-	*) unknown_option "$1" ;;
-	esac
-	shift
-done
-suite=${suite:-all}
+COMMANDS=(unit integration newsroom browser doors sameness all layers arm64 fuzz)
+HANDS_ON=yes
+read_options "$@"
+suite=${ARGUMENTS[0]:-all}
+no_more "${ARGUMENTS[@]:1}"
 case $suite in
 unit | integration | newsroom | browser | doors) ;;
-*) [ "${#arguments[@]}" = 0 ] || unknown_option "${arguments[0]}" ;;
+*) no_more "${REST[@]}" ;;
 esac
-[ "$suite" = newsroom ] || [ "${#training[@]}" = 0 ] || die "$EX_USAGE" "${training[0]} is for the newsroom's own model; use it with newsroom"
+[ "$suite" = newsroom ] || [ "${#GIVEN[@]}" = 0 ] || die "$EX_USAGE" "${GIVEN[0]%%=*} is for the newsroom's own model; use it with newsroom"
 
 # pytest_inside FOLDER...
 pytest_inside() {
@@ -84,17 +62,16 @@ pytest_inside() {
 
 # newsroom_tests ARGUMENT...: one after the other, on the model that they share
 newsroom_tests() {
-	local options=() option value
+	local options=() given name value
 	choose_door "$(inside_container || printf docker)"
-	set -- "$@" --numprocesses 0
-	while [ "${#training[@]}" -gt 0 ]; do
-		option=${training[0]} value=${training[1]}
-		case $option in
-		--data | --test) let_in_source "${option#--}" "$value" && value=${SEEN[${option#--}]} ;;
+	for given in "${GIVEN[@]}"; do
+		name=${given%%=*} value=${given#*=}
+		case $name in
+		--data | --test) let_in_source "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
 		esac
-		options+=("--training=$option=$value")
-		training=("${training[@]:2}")
+		options+=("--training=$name=$value")
 	done
+	set -- "$@" --numprocesses 0
 	pytest_inside tests/newsroom "${options[@]}" "$@"
 }
 
@@ -126,10 +103,10 @@ bats_outside() {
 }
 
 case $suite in
-unit | integration) pytest_inside "tests/$suite" "${arguments[@]}" ;;
-newsroom) newsroom_tests "${arguments[@]}" ;;
-browser) browser_tests "${arguments[@]}" ;;
-doors) bats_outside "${arguments[@]}" "$ROOT/tests/doors" ;;
+unit | integration) pytest_inside "tests/$suite" "${REST[@]}" ;;
+newsroom) newsroom_tests "${REST[@]}" ;;
+browser) browser_tests "${REST[@]}" ;;
+doors) bats_outside "${REST[@]}" "$ROOT/tests/doors" ;;
 sameness)
 	failed=0
 	(pytest_inside tests/integration/test_sameness.py -s --numprocesses 0) || failed=1

@@ -35,34 +35,30 @@ Train the classifier in the one environment. The last line of standard output is
   --no-page        write no page beside the model, and let it hold no text for one
   --replace-newer  replace even a model that says it was sealed later than now
   --dry-run        print the commands, run nothing
-  --help           print this
+  -h, --help       print this
+  --version        print the version
 
 example: scripts/train.sh --data ~/texts.csv --output models/mine.tar.gz
 USAGE
-	heeded_variables
 }
 
 door='' output='' data=newsroom test='' key='' passphrase='' agent='' release=''
 options=()
-while [ $# -gt 0 ]; do
-	case $1 in
-	--bootstrap) BOOTSTRAP=yes ;;
-	--door) needs_value "$@" && door=$2 && shift ;;
-	--output) needs_value "$@" && output=$2 && shift ;;
-	--data) needs_value "$@" && data=$2 && shift ;;
-	--test) needs_value "$@" && test=$2 && shift ;;
-	--text-column | --label-column | --delimiter | --encoding) needs_value "$@" && options+=("$1=$2") && shift ;;
-	--signing-key) needs_value "$@" && key=$2 && shift ;;
-	--passphrase-file) needs_value "$@" && passphrase=$2 && shift ;;
-	--signing-agent) needs_value "$@" && agent=$2 && shift ;;
-	--release) release=yes && options+=("$1") ;;
-	--allow-drift | --no-page | --replace-newer) options+=("$1") ;;
-	--dry-run) DRY_RUN=yes ;;
-	--help) usage && exit 0 ;;
-	--) shift && break ;;
-	*) unknown_option "$1" ;;
+read_options "$@"
+no_more "${ARGUMENTS[@]}"
+for given in "${GIVEN[@]}"; do
+	value=${given#*=}
+	case $given in
+	--door=*) door=$value ;;
+	--output=*) output=$value ;;
+	--data=*) data=$value ;;
+	--test=*) test=$value ;;
+	--signing-key=*) key=$value ;;
+	--passphrase-file=*) passphrase=$value ;;
+	--signing-agent=*) agent=$value ;;
+	--release) release=yes && options+=("$given") ;;
+	*) options+=("$given") ;;
 	esac
-	shift
 done
 
 choose_door "$door"
@@ -118,7 +114,7 @@ fi
 
 folder=${model%/*}
 let_write output "${folder:-/}" "$ROOT/.cache" "$name" "${name%.tar.gz}.html"
-command=("$PYTHON" train.py "${SEEN[output]}/$name" "${arguments[@]}" "${options[@]}" "$@")
+command=("$PYTHON" train.py "${SEEN[output]}/$name" "${arguments[@]}" "${options[@]}" "${REST[@]}")
 if [ "$DOOR" = inside ]; then
 	enter "${command[@]}"
 else

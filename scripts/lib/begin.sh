@@ -69,6 +69,8 @@ heeded_variables() {
 
 # shellcheck source=scripts/lib/doors.sh
 . -- "${BASH_SOURCE[0]%/*}/doors.sh"
+# shellcheck source=scripts/lib/options.sh
+. -- "${BASH_SOURCE[0]%/*}/options.sh"
 
 # No language of the caller's either: tools sort, match and write numbers in one way.
 inside_container || export LC_ALL=C

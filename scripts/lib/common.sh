@@ -84,14 +84,5 @@ inside_container() {
 	[ -f /opt/pressbox/passport.json ]
 }
 
-# needs_value "$@": a usage error unless the option in $1 has one in $2
-needs_value() {
-	[ -n "${2:-}" ] || die "$EX_USAGE" "$1 needs a value; see --help"
-}
-
-unknown_option() {
-	die "$EX_USAGE" "unknown argument '$1'; see ${0##*/} --help"
-}
-
 resolve "${BASH_SOURCE[0]%/*}/../.."
 ROOT=$RESOLVED

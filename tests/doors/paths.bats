@@ -75,10 +75,12 @@ ODD=(-x $'new\nline' $'ends in newline\n' 'a space' 'comma,comma' "quo\"te's" '*
 	cp ./-dash/mine.tar.gz -- -mine.tar.gz
 	run -0 --separate-stderr "$CHECKOUT/scripts/verify.sh" -mine.tar.gz --json
 	run -2 --separate-stderr "$CHECKOUT/scripts/verify.sh" -nowhere.tar.gz
-	one_error "unknown argument"
+	one_error "unknown option '-nowhere.tar.gz'"
 	cp "$CHECKOUT/gnupg/demo.pub.asc" ./-key.asc
 	run -0 --separate-stderr "$CHECKOUT/scripts/keys.sh" trust -key.asc
 	run -2 --separate-stderr "$CHECKOUT/scripts/keys.sh" trust -nowhere.asc
+	one_error "unknown option '-nowhere.asc'"
+	run -2 --separate-stderr "$CHECKOUT/scripts/keys.sh" trust -- -nowhere.asc
 	one_error "there is no file"
 }
 

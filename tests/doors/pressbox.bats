@@ -161,7 +161,7 @@ pressbox() {
 		frobnicate|unknown argument 'frobnicate'
 		verify|no model was named
 		verify nowhere.tar.gz|there is no model 'nowhere.tar.gz'
-		verify $AWAY/sports.tar.gz --frobnicate|unknown argument '--frobnicate'
+		verify $AWAY/sports.tar.gz --frobnicate|unknown option '--frobnicate'
 		verify $AWAY/sports.tar.gz another|unknown argument 'another'
 		verify $AWAY/sports.tar.gz --name|--name needs a value
 		compare $AWAY/sports.tar.gz|compare takes two models

@@ -80,7 +80,7 @@ untouched() {
 
 @test "an unknown option is wrong usage" {
 	run -2 --separate-stderr scripts/train.sh --frobnicate
-	one_error "unknown argument '--frobnicate'"
+	one_error "unknown option '--frobnicate'"
 }
 
 @test "an option without its value is wrong usage" {
