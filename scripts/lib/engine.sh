@@ -9,6 +9,8 @@ ENGINE=
 PODMAN=
 # Why there is none.
 WHY_NOT=
+# What a client says of itself and of its engine, and how long it may think about it.
+ANSWER='' ENGINE_TIMEOUT_S=20
 # BuildKit is part of the docker client before 23, a plugin (buildx) since.
 export DOCKER_BUILDKIT=1
 
@@ -25,40 +27,102 @@ named_engine() {
 	fi
 }
 
+# ask_docker CLIENT: sets ANSWER to the versions of both, or to what is said instead
+ask_docker() {
+	local asked status=0
+	exec 8< <(exec "$1" version --format '{{.Client.Version}} {{.Server.Version}}' 2>&1 </dev/null)
+	asked=$!
+	IFS= read -r -t "$ENGINE_TIMEOUT_S" -d '' ANSWER <&8 || status=$?
+	exec 8<&-
+	if [ "$status" -gt 128 ]; then
+		kill "$asked" 2>/dev/null || true
+		ANSWER="it says nothing for $ENGINE_TIMEOUT_S s"
+	fi
+	# The line ends of ssh, too.
+	while [[ $ANSWER == *[[:cntrl:]] ]]; do ANSWER=${ANSWER%?}; done
+}
+
 # probe_docker CLIENT NAMED: 0 if it reaches an engine and can BuildKit; else sets WHY_NOT
 probe_docker() {
-	local client=$1 named=$2 versions
-	if ! versions=$("$client" version --format '{{.Client.Version}} {{.Server.Version}}' 2>&1) || [ -z "${versions##* }" ]; then
-		case $versions,$named in
-		*"permission denied"*)
-			WHY_NOT="this user may not use the engine${named:+ at $named}; as root: usermod -aG docker USER, then log in again, or run this with sudo"
-			;;
-		*,?*) WHY_NOT="no engine answers at $named (${versions##*$'\n'}); correct that, or unset it (a context: docker context use default)" ;;
-		*) WHY_NOT="$client is installed, but no engine answers it; start it (as root: systemctl start docker), or run this again with --bootstrap" ;;
-		esac
+	local client=$1 named=$2
+	ask_docker "$client"
+	if ! [[ $ANSWER =~ (^|$'\n')[0-9][^\ ]*\ [0-9][^\ ]*$ ]]; then
+		explain_answer "$named"
 		return 1
 	fi
-	if [ "${versions%%.*}" -ge 23 ] && ! "$client" buildx version >/dev/null 2>&1; then
+	ANSWER=${ANSWER##*$'\n'}
+	if [ "${ANSWER%%.*}" -ge 23 ] && ! "$client" buildx version >/dev/null 2>&1; then
 		WHY_NOT="$client has no BuildKit; install its buildx plugin (Debian: docker-buildx)"
 		return 1
 	fi
 }
 
+# explain_answer NAMED: sets WHY_NOT by ANSWER
+explain_answer() {
+	local named=$1 reason
+	# What docker itself says, without the wrapping and without what is said here anyway.
+	case $ANSWER in
+	*"Is the docker daemon running"* | "") reason= ;;
+	*"endpoint: "*) reason=" (${ANSWER##*endpoint: })" ;;
+	*) reason=" (${ANSWER##*: })" ;;
+	esac
+	case $ANSWER,$named in
+	*"permission denied"*)
+		WHY_NOT="this user may not use the engine${named:+ at $named}; as root: usermod -aG docker USER, then log in again, or run this with sudo"
+		;;
+	*'context "'*"not found"* | *'context "'*"does not exist"*)
+		WHY_NOT="there is no such context: $named; choose one that docker context ls shows: docker context use default, unset DOCKER_CONTEXT"
+		;;
+	*,DOCKER_HOST=*) WHY_NOT="no engine answers at $named$reason; start it, correct DOCKER_HOST, or unset it" ;;
+	*,?*) WHY_NOT="no engine answers at $named$reason; start it, or choose another: docker context use default, unset DOCKER_CONTEXT" ;;
+	*) WHY_NOT="docker is installed, but its engine does not answer$reason; start it (Linux, as root: systemctl start docker; macOS, Windows: Docker Desktop), or run this again with --bootstrap" ;;
+	esac
+}
+
+# probe_podman: 0 if it works; else sets WHY_NOT
+probe_podman() {
+	local said
+	if ! has podman; then
+		WHY_NOT="podman is not installed; install it, or omit --door"
+	elif ! said=$(podman info 2>&1 >/dev/null); then
+		WHY_NOT="podman is installed, but podman info fails (${said##*$'\n'}); correct that, or install Docker"
+	else
+		return 0
+	fi
+	return 1
+}
+
 # find_engine DOOR: docker before podman, unless the door, a variable or a context names one
 find_engine() {
-	local client named
+	local door=$1 client named why_not_docker
 	named=$(named_engine)
-	WHY_NOT="there is no container engine; install Docker or podman, or run this again with --bootstrap (Debian or Ubuntu, as root)"
-	if [ "$1" != podman ]; then
+	WHY_NOT=
+	if [ "$door" != podman ]; then
 		while IFS= read -r client; do
 			if probe_docker "$client" "$named"; then
 				ENGINE=$client
 				return 0
 			fi
 		done < <(type -aP docker || true)
-		[ "$1" != docker ] && [ -z "$named" ] || return 1
+		if [ -n "$WHY_NOT" ]; then
+			# Another engine than the one that was named is not what was asked for.
+			[ "$door" != docker ] && [ -z "$named" ] || return 1
+		elif [ -n "$named" ]; then
+			WHY_NOT="$named names an engine, but docker is not installed; install its client, or unset that"
+			return 1
+		elif ! has podman; then
+			WHY_NOT="there is no container engine; install Docker or podman, or run this again with --bootstrap (Debian or Ubuntu, as root)"
+			return 1
+		elif [ "$door" = docker ]; then
+			WHY_NOT="podman is installed, but docker is not; omit --door, or install Docker"
+			return 1
+		fi
 	fi
-	has podman && podman info >/dev/null 2>&1 || return 1
+	why_not_docker=$WHY_NOT
+	if ! probe_podman; then
+		WHY_NOT=${why_not_docker:-$WHY_NOT}
+		return 1
+	fi
 	ENGINE=$(command -v podman)
 	PODMAN=yes
 }
@@ -68,9 +132,7 @@ require_engine() {
 	local door=${1:-}
 	temporary
 	find_engine "$door" && return 0
-	if [ "$door" = podman ]; then
-		die "$EX_UNAVAILABLE" "podman is not installed, or does not work (podman info); install it, or use --door docker"
-	elif [ -n "$BOOTSTRAP" ] && [ -z "$(named_engine)" ]; then
+	if [ "$door" != podman ] && [ -n "$BOOTSTRAP" ] && [ -z "$(named_engine)" ]; then
 		bootstrap_engine
 		find_engine "$door" && return 0
 	fi

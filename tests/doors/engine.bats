@@ -31,7 +31,7 @@ stub() {
 
 @test "an engine that does not answer is told from one that is not there" {
 	DOCKER_HOST=unix://$BATS_TEST_TMPDIR/nobody run -69 --separate-stderr "$CHECKOUT/scripts/train.sh"
-	one_error "no engine answers"
+	one_error "no engine answers at DOCKER_HOST=unix://$BATS_TEST_TMPDIR/nobody"
 }
 
 @test "a docker without BuildKit is named, with what it lacks" {
@@ -70,7 +70,7 @@ stub() {
 	grep -q "^error: .*--bootstrap" <<<"$stderr"
 }
 
-# podman: a stub of one, which says when it is used
+# stub_podman: one, which says when it is used
 stub_podman() {
 	stub podman <<-STUB
 		#!/usr/bin/env bash
@@ -86,12 +86,13 @@ stub_podman() {
 	for set in "DOCKER_HOST=unix://$BATS_TEST_TMPDIR/nobody" DOCKER_HOST=nonsense DOCKER_CONTEXT=nowhere \
 		"DOCKER_CONFIG=$BATS_TEST_TMPDIR/config"; do
 		run -69 --separate-stderr env "$set" PATH="$BATS_TEST_TMPDIR/stubs:$PATH" "$CHECKOUT/scripts/train.sh" --bootstrap
-		one_error "no engine answers at"
-		[[ $stderr == *"${set#DOCKER_CONFIG=}"* || $stderr == *"context elsewhere"* ]]
+		[[ $stderr == "error: no engine answers at $set"*"; start it, correct DOCKER_HOST, or unset it" ||
+			$stderr == "error: there is no such context: $set; "* ||
+			$stderr == "error: there is no such context: the docker context elsewhere; "* ]]
 		[ ! -e "$BATS_TEST_TMPDIR/called" ]
 	done
 	PATH=$BATS_TEST_TMPDIR/stubs:$BARE run -69 --separate-stderr "$CHECKOUT/scripts/train.sh" --door docker
-	one_error "there is no container engine"
+	one_error "podman is installed, but docker is not"
 	[ ! -e "$BATS_TEST_TMPDIR/called" ]
 	PATH=$BARE run -69 --separate-stderr "$CHECKOUT/scripts/train.sh" --door podman
 	one_error "podman is not installed"
@@ -104,4 +105,81 @@ stub_podman() {
 		env HOME=/ TMPDIR=/tmp "$CHECKOUT/scripts/train.sh"
 	one_error "may not use the engine"
 	[[ $stderr == *"usermod -aG docker"* ]]
+}
+
+# client WORDS: a docker that says them, or does what they say
+client() {
+	stub docker <<-STUB
+		#!/usr/bin/env bash
+		[ "\$1" = version ] || exit 1
+		$1
+	STUB
+}
+
+# podman_with STATUS: one that says why it does not work, if it does not
+podman_with() {
+	stub podman <<-STUB
+		#!/usr/bin/env bash
+		[ $1 = 0 ] || echo "Error: cannot connect to the machine" >&2
+		exit $1
+	STUB
+}
+
+@test "each state of the engines is one line that says what to do" {
+	local podman answer set said
+	local down='echo "28.2.2 "; echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" >&2; exit 1'
+	local closed='echo "28.2.2 "; echo "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock" >&2; exit 1'
+	local odd='echo "error during connect: Get \"http://%2Fx/version\": EOF" >&2; exit 1'
+	local nowhere='echo "Failed to initialize: unable to resolve docker endpoint: context \"nowhere\": context not found: open x: no such file or directory" >&2; exit 1'
+	while IFS='|' read -r podman answer set said; do
+		rm -rf "$BATS_TEST_TMPDIR/stubs"
+		mkdir "$BATS_TEST_TMPDIR/stubs"
+		[ -z "$answer" ] || client "${!answer}"
+		[ -z "$podman" ] || podman_with "$podman"
+		# shellcheck disable=SC2086 # a variable and an option, or neither
+		run -69 --separate-stderr env -u DOCKER_HOST -u DOCKER_CONTEXT PATH="$BATS_TEST_TMPDIR/stubs:$BARE" ${set/--door*/} \
+			"$CHECKOUT/scripts/train.sh" ${set/DOCKER_*/}
+		[[ $stderr == "error: $said"* ]] || { printf '%s\n' "$podman|$answer|$set" "$stderr" && return 1; }
+		one_error "${said%%; *}"
+		[ -z "$output" ]
+	done <<-STATES
+		|||there is no container engine; install Docker or podman, or run this again with --bootstrap
+		||--door docker|there is no container engine; install Docker or podman
+		||--door podman|podman is not installed; install it, or omit --door
+		||DOCKER_HOST=tcp://far:2375|DOCKER_HOST=tcp://far:2375 names an engine, but docker is not installed; install its client, or unset that
+		|down||docker is installed, but its engine does not answer; start it (Linux, as root: systemctl start docker; macOS, Windows: Docker Desktop), or run this again with --bootstrap
+		1|down||docker is installed, but its engine does not answer; start it
+		0|down|--door docker|docker is installed, but its engine does not answer; start it
+		|closed||this user may not use the engine; as root: usermod -aG docker USER, then log in again, or run this with sudo
+		0|closed|--door docker|this user may not use the engine; as root: usermod -aG docker USER
+		|odd||docker is installed, but its engine does not answer (EOF); start it
+		1|||podman is installed, but podman info fails (Error: cannot connect to the machine); correct that, or install Docker
+		1||--door podman|podman is installed, but podman info fails (Error: cannot connect to the machine); correct that
+		0||--door docker|podman is installed, but docker is not; omit --door, or install Docker
+		0|down|DOCKER_HOST=tcp://far:2375|no engine answers at DOCKER_HOST=tcp://far:2375; start it, correct DOCKER_HOST, or unset it
+		0|odd|DOCKER_HOST=tcp://far:2375|no engine answers at DOCKER_HOST=tcp://far:2375 (EOF); start it, correct DOCKER_HOST, or unset it
+		0|closed|DOCKER_HOST=unix:///run/d.sock|this user may not use the engine at DOCKER_HOST=unix:///run/d.sock; as root: usermod
+		0|nowhere|DOCKER_CONTEXT=nowhere|there is no such context: DOCKER_CONTEXT=nowhere; choose one that docker context ls shows
+		0|down|DOCKER_CONTEXT=desktop|no engine answers at DOCKER_CONTEXT=desktop; start it, or choose another: docker context use default
+	STATES
+}
+
+@test "podman is taken where the engine of docker is down, unless docker was asked for" {
+	client 'echo "28.2.2 "; echo "Cannot connect. Is the docker daemon running?" >&2; exit 1'
+	stub podman <<-STUB
+		#!/usr/bin/env bash
+		[ "\$1" = info ] || echo "podman \$*" >&2
+	STUB
+	PATH=$BATS_TEST_TMPDIR/stubs:$BARE run -0 --separate-stderr "$CHECKOUT/scripts/train.sh" --dry-run
+	[[ $stderr == *"$BATS_TEST_TMPDIR/stubs/podman run "* ]]
+}
+
+@test "an engine that says nothing is not waited for without end" {
+	client "exec $(command -v sleep) 60"
+	PATH=$BATS_TEST_TMPDIR/stubs:$BARE run -69 --separate-stderr bash -c '
+		. "$1/scripts/lib/engine.sh"
+		ENGINE_TIMEOUT_S=1
+		require_engine' bash "$CHECKOUT"
+	one_error "docker is installed, but its engine does not answer (it says nothing for 1 s)"
+	run -1 pgrep -f "$BATS_TEST_TMPDIR/stubs/docker"
 }
