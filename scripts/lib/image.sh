@@ -7,6 +7,9 @@
 IMAGE=pressbox
 # Made by --bootstrap where no registry answers.
 LOCAL_BASE=pressbox-base:trixie
+# Everything the image is made of.
+INPUTS=("$ROOT"/{.dockerignore,.devcontainer/{Dockerfile,font_list.py,layer.sh,pressbox_checkout.py,tools.txt}}
+	"$ROOT"/{pressbox/environment/passport.py,pyproject.toml,poetry.lock} "$ROOT"/third_party/special_k/{pyproject.toml,*.py})
 
 sha256() {
 	if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
@@ -22,16 +25,12 @@ choose_base() {
 
 # inputs_digest: one number for everything the image is made of
 inputs_digest() {
-	(
-		cd "$ROOT"
-		cat .dockerignore .devcontainer/Dockerfile .devcontainer/font_list.py .devcontainer/layer.sh \
-			.devcontainer/pressbox_checkout.py .devcontainer/tools.txt \
-			pressbox/environment/passport.py pyproject.toml poetry.lock \
-			third_party/special_k/pyproject.toml third_party/special_k/*.py
+	{
+		cat "${INPUTS[@]}"
 		if [ -n "$BASE_IMAGE" ]; then
 			"$ENGINE" image inspect --format '{{.Id}}' "$BASE_IMAGE" 2>/dev/null || printf '%s\n' "$BASE_IMAGE"
 		fi
-	) | sha256
+	} | sha256
 }
 
 # demand_merged PATH...: no file of the checkout there has a merge conflict in it
@@ -53,6 +52,8 @@ require_image() {
 		name_image
 		return 0
 	fi
+	demand_resolved
+	demand_agreement
 	if [ -n "$BOOTSTRAP" ] && [ -z "$BASE_IMAGE" ] && ! pull_base; then
 		say "no registry has debian:trixie-slim"
 		make_base "$LOCAL_BASE"
@@ -117,23 +118,105 @@ load_base() {
 	tar --create --directory "$3" manifest.json config.json base.tar | "$ENGINE" load >/dev/null
 }
 
+# demand_resolved: what Git could not merge by itself is an error that names the place
+demand_resolved() {
+	local marked remedy="resolve them"
+	marked=$(cd "$ROOT" && grep -n -E '^(<<<<<<<|>>>>>>>) ' /dev/null "${INPUTS[@]#"$ROOT/"}" | sed -n '1s/^\([^:]*:[0-9]*\):.*/\1/p') || true
+	[ -n "$marked" ] || return 0
+	[[ $marked != poetry.lock:* ]] || remedy="take one side (git checkout --ours poetry.lock), then run poetry lock in the container"
+	die "$EX_FAILED" "${marked%:*} has conflict markers of a merge, in line ${marked##*:}; $remedy"
+}
+
+# demand_agreement: whether the lock is that of pyproject.toml is for Poetry to say, which the image of
+# before has; where there is none, and for all else that is wrong with them, the build says it
+demand_agreement() {
+	local said
+	if [ -n "$DRY_RUN" ] || ! "$ENGINE" image inspect "$IMAGE" >/dev/null 2>&1; then return 0; fi
+	said=$(tar -C "$ROOT" -cf - pyproject.toml poetry.lock third_party | "$ENGINE" run --rm --interactive --network none "$IMAGE" \
+		sh -c 'mkdir /tmp/locks && cd /tmp/locks && tar -x && poetry check --lock' 2>&1) || true
+	[[ $said != *"$LOCK_IS_OLDER"* ]] || lock_is_older
+}
+
+# What Poetry says.
+LOCK_IS_OLDER="changed significantly since poetry.lock was last generated"
+
+lock_is_older() {
+	die "$EX_FAILED" "pyproject.toml and poetry.lock disagree; run poetry lock in the container, and commit both"
+}
+
 # build_image OPTION...: on the base that choose_base chose
 build_image() {
-	local command log=$TEMPORARY/log
+	local command log=$TEMPORARY/build.log
 	command=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" "$@")
 	[ -z "$BASE_IMAGE" ] || command+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
-	if [ -n "$DRY_RUN" ] || [ -t 2 ]; then
-		run "${command[@]}" "$ROOT" || build_failed
+	[ -n "$PODMAN" ] || command+=(--progress plain)
+	if [ -n "$DRY_RUN" ]; then
+		run "${command[@]}" "$ROOT"
 		return
 	fi
 	say "building the image; the first time takes about a minute"
-	[ -n "$PODMAN" ] || command+=(--progress plain)
-	if ! "${command[@]}" "$ROOT" >"$log" 2>&1; then
-		tail -n 40 "$log" >&2
-		build_failed
-	fi
+	if ! "${command[@]}" "$ROOT" 2>&1 | tee "$log" | steps; then build_failed "$log"; fi
 }
 
+# steps: of the log of a build on standard input, what a step is called when it begins, for somebody
+# who looks at it
+steps() {
+	[ -t 2 ] || exec cat >/dev/null
+	awk '/^#[0-9]+ \[[^]]* [0-9]+\/[0-9]+\]/ && !seen[$1]++ { print "  " substr($0, length($1) + 2, 90); fflush() }
+		/^STEP / { print "  " substr($0, 1, 90); fflush() }' >&2
+}
+
+# build_failed LOG: an error that says why; if a step failed, after its name and its last lines
 build_failed() {
-	die "$EX_FAILED" "the image was not built; the failing step is above (no registry at hand? --bootstrap makes a base, BASE_IMAGE names one)"
+	local log=$1 kept step='' why='' said
+	! grep -qF "$LOCK_IS_OLDER" "$log" || lock_is_older
+	{
+		IFS= read -r step && IFS= read -r why
+		said=$(tail -n 15)
+	} < <(failed_step "$log") || true
+	{ kept=$(mktemp "${TMPDIR:-/tmp}/pressbox-build.XXXXXX") && cat "$log" >"$kept"; } ||
+		die "$EX_FAILED" "the image was not built, and ${TMPDIR:-/tmp} has no room for the log; make some"
+	if grep -qi 'no space left on device' "$log"; then
+		die "$EX_FAILED" "the image was not built: no space is left where the engine keeps images; make room, e.g. with $ENGINE system prune (log: $kept)"
+	fi
+	case $step in
+	*"load metadata for "* | *"] FROM "*) base_failed "${step##*"for "}" "$why" "$kept" ;;
+	?*)
+		say "$step" && say "${said:-$why}"
+		die "$EX_FAILED" "the image was not built: step ${step%%]*}] failed; its last lines are above, the whole log is $kept"
+		;;
+	esac
+	why=$(sed -n 's/.*dockerfile parse error[: on]*//p' "$log" | tail -n 1)
+	[ -z "$why" ] || die "$EX_FAILED" "the image was not built: .devcontainer/Dockerfile cannot be read ($why); correct it"
+	why=$(grep 'initializing source docker://' "$log" | tail -n 1) || true
+	[ -z "$why" ] || base_failed "${BASE_IMAGE:-$(default_base)}" "$why" "$kept"
+	tail -n 15 "$log" >&2
+	die "$EX_FAILED" "the image was not built; the last lines of the log are above, all of it is $kept"
+}
+
+# base_failed BASE WHY LOG
+base_failed() {
+	local remedy="run this again with --bootstrap, which makes one, or name another in BASE_IMAGE"
+	[ -z "$BASE_IMAGE" ] || remedy="correct BASE_IMAGE, or unset it"
+	die "$EX_FAILED" "the base image ${1##*FROM } could not be fetched (${2##*: }); $remedy (log: $3)"
+}
+
+# failed_step LOG: if one failed, three things of it, a line each: its name, why, what it said
+failed_step() {
+	awk '
+		/^#[0-9]+ \[/ && !($1 in name) { name[$1] = substr($0, length($1) + 2) }
+		/^#[0-9]+ ERROR/ && !failed { failed = $1; why = $0; sub(/^#[0-9]+ ERROR:? */, "", why) }
+		/^#[0-9]+ [0-9]+\.[0-9]+ / { line = $0; sub(/^#[0-9]+ [0-9.]+ /, "", line); said[$1] = said[$1] line "\n" }
+		# podman
+		/^STEP [0-9]/ { step = $0; sub(/^STEP /, "[", step); sub(/:/, "]", step); said["podman"] = "" }
+		step && !/^(STEP|Error:) / { said["podman"] = said["podman"] $0 "\n" }
+		/^Error: building at STEP / { failed = "podman"; name[failed] = step; why = $0 }
+		END {
+			if (!failed) exit
+			step = name[failed]
+			gsub(/--mount=[^ ]* |set -eux; */, "", step)
+			gsub(/[ \t]+/, " ", step)
+			if (length(step) > 90) step = substr(step, 1, 90) "..."
+			printf "%s\n%s\n%s", step, why, said[failed]
+		}' "$1"
 }
