@@ -188,8 +188,11 @@ class Classifier(special_k.SerializableModel):
         labels, threshold = self.labels, self.threshold
         if not labels or len(set(labels)) < len(labels) or type(threshold) not in (int, float):
             raise ModelValidationError("the model's labels or threshold are not valid")
+        texts = [probe["text"] for probe in self.probes]
+        if not all(isinstance(text, str) for text in texts):
+            raise ModelValidationError("the model's probes are not texts")
         expected = np.array([probe["probabilities"] for probe in self.probes], np.float64)
-        found = self._probed([probe["text"] for probe in self.probes])
+        found = self._probed(texts)
         if found.shape != expected.shape or expected.shape[1:] != (len(self.labels),):
             raise ModelValidationError("the model's labels do not match its probabilities")
         if not np.allclose(found, expected, rtol=0, atol=10.0**-PROBE_DIGITS):

@@ -216,6 +216,14 @@ def test_an_expression_of_ones_own_that_ends_opens(places):
     assert tarball.open_model(path).predict(["bb"]) == ["x"]
 
 
+@pytest.mark.parametrize("text", [["a"], 5, None, {"a": 1}], ids=repr)
+def test_a_probe_that_is_no_text_is_refused_as_a_fault_of_the_model(text, places):
+    path, _ = places
+    path.write_bytes(probed({"lowercase": False}, text))
+    with pytest.raises(NotTrusted, match=r"^not trusted \(model\)"):
+        tarball.open_model(path)
+
+
 @pytest.mark.parametrize("threshold", ["0.6", None, [], True, {}])
 def test_a_threshold_that_is_no_number_is_refused(threshold, places):
     content = {"labels": ["x", "y"], "threshold": threshold, "vectorizer": {}}
