@@ -8,8 +8,12 @@ IMAGE=pressbox
 # Made by --bootstrap where no registry answers.
 LOCAL_BASE=pressbox-base:trixie
 # Everything the image is made of.
-INPUTS=("$ROOT"/{.dockerignore,.devcontainer/{Dockerfile,font_list.py,layer.sh,pressbox_checkout.py,tools.txt}}
-	"$ROOT"/{pressbox/environment/passport.py,pyproject.toml,poetry.lock} "$ROOT"/third_party/special_k/{pyproject.toml,*.py})
+INPUTS=(
+	.dockerignore .devcontainer/Dockerfile .devcontainer/font_list.py .devcontainer/layer.sh
+	.devcontainer/pressbox_checkout.py .devcontainer/tools.txt
+	pressbox/environment/passport.py pyproject.toml poetry.lock
+	third_party/special_k/pyproject.toml third_party/special_k/repackage.py
+)
 
 sha256() {
 	if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
@@ -26,7 +30,7 @@ choose_base() {
 # inputs_digest: one number for everything the image is made of
 inputs_digest() {
 	{
-		cat "${INPUTS[@]}"
+		cat "${INPUTS[@]/#/$ROOT/}"
 		if [ -n "$BASE_IMAGE" ]; then
 			"$ENGINE" image inspect --format '{{.Id}}' "$BASE_IMAGE" 2>/dev/null || printf '%s\n' "$BASE_IMAGE"
 		fi
@@ -52,7 +56,6 @@ require_image() {
 		name_image
 		return 0
 	fi
-	demand_resolved
 	demand_agreement
 	if [ -n "$BOOTSTRAP" ] && [ -z "$BASE_IMAGE" ] && ! pull_base; then
 		say "no registry has debian:trixie-slim"
@@ -116,15 +119,6 @@ load_base() {
 		"$2" "$(sha256 <"$3/base.tar")" >"$3/config.json"
 	printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":["base.tar"]}]\n' "$1" >"$3/manifest.json"
 	tar --create --directory "$3" manifest.json config.json base.tar | "$ENGINE" load >/dev/null
-}
-
-# demand_resolved: what Git could not merge by itself is an error that names the place
-demand_resolved() {
-	local marked remedy="resolve them"
-	marked=$(cd "$ROOT" && grep -n -E '^(<<<<<<<|>>>>>>>) ' /dev/null "${INPUTS[@]#"$ROOT/"}" | sed -n '1s/^\([^:]*:[0-9]*\):.*/\1/p') || true
-	[ -n "$marked" ] || return 0
-	[[ $marked != poetry.lock:* ]] || remedy="take one side (git checkout --ours poetry.lock), then run poetry lock in the container"
-	die "$EX_FAILED" "${marked%:*} has conflict markers of a merge, in line ${marked##*:}; $remedy"
 }
 
 # demand_agreement: whether the lock is that of pyproject.toml is for Poetry to say, which the image of

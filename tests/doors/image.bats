@@ -166,19 +166,6 @@ log_is_kept() {
 	[ "$stderr" = "error: pyproject.toml and poetry.lock disagree; run poetry lock in the container, and commit both" ]
 }
 
-@test "conflict markers in what the image is made of are named as such, before the build" {
-	changed_checkout
-	local file
-	for file in poetry.lock pyproject.toml .devcontainer/Dockerfile .devcontainer/tools.txt; do
-		cp "$file" "$BATS_TEST_TMPDIR/whole"
-		printf '<<<<<<< HEAD\na\n=======\nb\n>>>>>>> theirs\n' >>"$file"
-		run -1 --separate-stderr scripts/train.sh
-		[[ $stderr == "error: $file has conflict markers of a merge, in line $(($(wc -l <"$BATS_TEST_TMPDIR/whole") + 1)); "* ]]
-		[ "$(wc -l <<<"$stderr")" = 1 ]
-		cp "$BATS_TEST_TMPDIR/whole" "$file"
-	done
-}
-
 @test "on a terminal the steps of a build are named when they begin" {
 	changed_checkout
 	printf 'RUN echo first\nRUN exit 7\n' >>.devcontainer/Dockerfile
