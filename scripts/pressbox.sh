@@ -222,6 +222,7 @@ let_option() {
 	local name=${1%%=*} value=${1#*=}
 	case $verb,$name in
 	keys,--out) write_keys "$value" && return ;;
+	keys,--days) demand_number "$name" "$value" ;;
 	show,--html) write_file page "$value" && value=${SEEN[page]} ;;
 	replay,--data | replay,--test) let_in_source "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
 	*,--trusted | *,--accepted | *,--file) read_path "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;

@@ -49,7 +49,8 @@ read_options() {
 		fi
 		value=${word#"$name"}
 		value=${value#=}
-		if [ "$word" = "$name" ] && [ -n "${1:-}" ] && [ -z "${TAKES[$1]+declared}" ]; then
+		# Another option is not a value.
+		if [ "$word" = "$name" ] && [ -n "${1:-}" ] && [[ $1 != -* || -z ${TAKES[$1]+declared} ]]; then
 			value=$1
 			shift
 		fi

@@ -45,9 +45,14 @@ options_in() {
 	local said=$stderr
 	run -0 --separate-stderr scripts/train.sh --dry-run --door=docker --text-column=body --data=tests/data/polars.csv --output=models/a.tar.gz
 	[ "$stderr" = "$said" ]
-	# What follows the first = is the value.
-	run -0 --separate-stderr scripts/train.sh --dry-run --door=docker --delimiter==
-	[[ $stderr == *"--delimiter=="* ]]
+	local value
+	for value in = @ '*' - ';' -topic; do
+		run -0 --separate-stderr scripts/train.sh --dry-run --door=docker "--delimiter=$value"
+		said=$stderr
+		[[ $said == *"--delimiter=$(printf %q "$value")"* || $said == *"$(printf %q "--delimiter=$value")"* ]]
+		run -0 --separate-stderr scripts/train.sh --dry-run --door=docker --delimiter "$value"
+		[ "$stderr" = "$said" ]
+	done
 }
 
 @test "each option that a help names is read, and nothing but that" {
@@ -115,6 +120,7 @@ options_in() {
 		pressbox.sh verfy --json x|unknown argument 'verfy'; did you mean verify? see scripts/pressbox.sh --help
 		verify.sh --jsno x|unknown option '--jsno'; did you mean --json? see scripts/pressbox.sh verify --help
 		keys.sh new --day=3|unknown option '--day'; did you mean --days? see scripts/pressbox.sh keys --help
+		keys.sh new somebody --days soon|--days is 'soon'; give a whole number, for example 5
 		test.sh unti|unknown argument 'unti'; did you mean unit? see scripts/test.sh --help
 		bench.sh --runs 0|--runs is '0'; give a whole number, for example 5
 		bench.sh --runs=many|--runs is 'many'; give a whole number, for example 5
