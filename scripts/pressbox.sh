@@ -57,7 +57,14 @@ USAGE
 usage: scripts/pressbox.sh predict [OPTION]... MODEL [TEXT]...
 Say which label texts have: the arguments, or else each line of standard input.
 
-  --file FILE      read the texts from there, one on each line (default: standard input)
+  --file FILE      read the texts from there: one on each line, or a table as train.sh takes them
+                   (.csv, .tsv, .jsonl, .ndjson, .json, .parquet; each also .gz or .zst)
+  --output FILE    write the rows and their answers there, in one of these formats
+  --all            say the probability of every label
+  --text-column NAME
+                   the column of a table (default: text)
+  --delimiter CHARACTER
+                   what stands between the fields of a .csv or .tsv (default: the comma, the tab)
   --encoding NAME  of the file or of standard input (default: UTF-8), for example cp1252
   --json           for programs
 USAGE
@@ -224,6 +231,7 @@ let_option() {
 	keys,--out) write_keys "$value" && return ;;
 	keys,--days) demand_number "$name" "$value" ;;
 	show,--html) write_file page "$value" && value=${SEEN[page]} ;;
+	predict,--output) write_file output "$value" && value=${SEEN[output]} ;;
 	replay,--data | replay,--test) let_in_source "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
 	*,--trusted | *,--accepted | *,--file) read_path "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
 	*)

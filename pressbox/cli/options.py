@@ -211,11 +211,16 @@ def training_parser(description: str | None) -> Parser:
 
 
 def _layout_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--text-column", metavar="NAME", default="text", help="of a table (default: %(default)s)"
-    )
+    reading_options(parser)
     parser.add_argument(
         "--label-column", metavar="NAME", default="label", help="of a table (default: %(default)s)"
+    )
+
+
+def reading_options(parser: ArgumentParser) -> None:
+    """Add what says how texts are read: column, delimiter, encoding."""
+    parser.add_argument(
+        "--text-column", metavar="NAME", default="text", help="of a table (default: %(default)s)"
     )
     parser.add_argument(
         "--delimiter",

@@ -5,6 +5,8 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable
+from typing import Any
 
 from pressbox.errors import visible
 from pressbox.provenance.statement import NOT_PROTECTED
@@ -53,9 +55,11 @@ def say_json(value: object) -> None:
     print(to_json(value, indent=2))
 
 
-def to_json(value: object, indent: int | None = None) -> str:
+def to_json(
+    value: object, indent: int | None = None, default: Callable[[Any], Any] | None = None
+) -> str:
     # Of the characters that a terminal obeys, json leaves one as it is.
-    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+    return json.dumps(value, indent=indent, default=default).replace("\x7f", "\\u007f")
 
 
 def say_facts(facts: dict, as_json: bool) -> None:

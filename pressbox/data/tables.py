@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePath
 from types import MappingProxyType
@@ -111,11 +111,25 @@ NOTHING: Mapping = MappingProxyType({})
 
 def table(path: Path, layout: Layout, given: Mapping[str, str | None] = NOTHING) -> Iterator[Found]:
     """The rows of a table. given: columns in which each row has the same, named by a folder."""
-    suffix, compression = suffixes(path.name)
     wanted = [layout.text_column]
     if not (labelled := layout.label_column in given):
         wanted.append(layout.label_column)
     label = given.get(layout.label_column)
+    for place, values in _rows(path, layout, wanted):
+        yield (place, *values, label) if labelled else (place, *values)
+
+
+def records(path: Path, layout: Layout) -> Iterator[tuple[str, dict]]:
+    """The rows of a table with all their fields, each with its place for an error.
+
+    A block of the file is in memory, and no more. Raises PressboxError for what cannot be read
+    exactly, or has no column of texts.
+    """
+    yield from _rows(path, layout, [layout.text_column], whole=True)
+
+
+def _rows(path: Path, layout: Layout, wanted: list[str], whole: bool = False) -> Iterator:
+    suffix, compression = suffixes(path.name)
     with readable(path), path.open("rb") as file:
         kind = kind_of(file.peek(), path)
         if kind not in ("", EXPECTED.get(compression or suffix)):
@@ -124,8 +138,7 @@ def table(path: Path, layout: Layout, given: Mapping[str, str | None] = NOTHING)
                 "name it as what it is, e.g. rows.csv.gz, or write it as .csv, .jsonl or .parquet",
             )
         stream = io.BufferedReader(COMPRESSIONS[compression](file)) if compression else file
-        for place, values in READERS[suffix](stream, path, wanted, layout):
-            yield (place, *values, label) if labelled else (place, *values)
+        yield from READERS[suffix](stream, path, wanted, layout, whole)
 
 
 # The column in which other libraries' data say which part a row belongs to.
@@ -146,8 +159,8 @@ def _look_for_split(names: Container[str], wanted: list[str], path: Path) -> Non
         mention_split(path.parent)
 
 
-# For each row, its place and the values of the columns that are wanted.
-Cells = Iterator[tuple[str, Iterable]]
+# For each row, its place and the values of the columns that are wanted; of a whole row, its fields.
+Cells = Iterator[tuple[str, Any]]
 
 
 def _lines(stream: io.BufferedReader, path: Path, given: str, newline: str) -> Iterator[str]:
@@ -174,7 +187,12 @@ def _lines(stream: io.BufferedReader, path: Path, given: str, newline: str) -> I
 
 
 def _csv(
-    stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout, delimiter: str
+    stream: io.BufferedReader,
+    path: Path,
+    wanted: list[str],
+    layout: Layout,
+    whole: bool,
+    delimiter: str,
 ) -> Cells:
     csv.field_size_limit(LONGEST_LINE)
     delimiter = layout.delimiter or delimiter
@@ -191,7 +209,10 @@ def _csv(
                 " --encoding if the line looks odd",
             )
         places = _columns(header, wanted, path)
-        _look_for_split(header, wanted, path)
+        if whole:
+            _columns(header, header, path)
+        else:
+            _look_for_split(header, wanted, path)
         line = reader.line_num + 1
         for row in reader:
             if row and len(row) != len(header):
@@ -202,7 +223,11 @@ def _csv(
                     f"quote texts that hold {delimiter!r}, or give another --delimiter",
                 )
             if row:
-                yield f"line {line} of {path}", [row[place] for place in places]
+                place = f"line {line} of {path}"
+                if whole:
+                    yield place, dict(zip(header, row, strict=True))
+                else:
+                    yield place, [row[column] for column in places]
             line = reader.line_num + 1
     except csv.Error as error:
         raise PressboxError(
@@ -215,7 +240,9 @@ def _csv(
 JSON_BLANKS = " \t\r\n"
 
 
-def _jsonl(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout) -> Cells:
+def _jsonl(
+    stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout, whole: bool
+) -> Cells:
     for number, line in enumerate(_lines(stream, path, layout.encoding, newline="\n"), 1):
         if line.strip(JSON_BLANKS):
             place = f"line {number} of {path}"
@@ -225,21 +252,25 @@ def _jsonl(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Lay
                 raise PressboxError(
                     f"{place} is not JSON ({error})", "give one object a line, as jq -c does"
                 ) from error
-            yield place, _members(entry, wanted, path, place)
+            values = _members(entry, wanted, path, place)
+            yield place, entry if whole else values
 
 
-def _json(stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout) -> Cells:
+def _json(
+    stream: io.BufferedReader, path: Path, wanted: list[str], layout: Layout, whole: bool
+) -> Cells:
     """One array of objects, or one object a line, as Spark and others name that too."""
     encoding = encoding_of(stream.peek(), layout.encoding)
     if not stream.peek().decode(encoding, "ignore").lstrip().startswith("["):
-        yield from _jsonl(stream, path, wanted, layout)
+        yield from _jsonl(stream, path, wanted, layout, whole)
         return
     number = 0
     try:
         with io.TextIOWrapper(stream, encoding) as decoded:
             for number, entry in enumerate(_array(decoded, path), 1):
                 place = f"row {number} of {path}"
-                yield place, _members(entry, wanted, path, place)
+                values = _members(entry, wanted, path, place)
+                yield place, entry if whole else values
     except UnicodeDecodeError as error:
         raise PressboxError(
             f"{path} is not {encoding.upper()}, after row {number}",
@@ -311,7 +342,7 @@ def _members(entry: Any, wanted: list[str], path: Path, place: str) -> list:
 UNSUPPORTED = re.compile("encrypt|decrypt|support")
 
 
-def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) -> Cells:
+def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout, whole: bool) -> Cells:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -328,13 +359,22 @@ def _parquet(stream: BinaryIO, path: Path, wanted: list[str], layout: Layout) ->
             schema = parquet.schema_arrow
             for place in _columns(schema.names, wanted, path):
                 _require_strings(schema.field(place), path)
-            _look_for_split(schema.names, wanted, path)
-            for block in parquet.iter_batches(BLOCK_ROWS, columns=wanted, use_threads=False):
-                columns = [block.column(name).to_pylist() for name in wanted]
+            if not whole:
+                _look_for_split(schema.names, wanted, path)
+            names = schema.names if whole else wanted
+            _columns(names, names, path)
+            for block in parquet.iter_batches(BLOCK_ROWS, columns=names, use_threads=False):
+                columns = [block.column(name).to_pylist() for name in names]
                 for values in zip(*columns, strict=True):
                     number += 1
                     place = f"row {number} of {path}"
-                    yield place, [_unpacked(value, place, layout.encoding) for value in values]
+                    if whole:
+                        row = dict(zip(names, values, strict=True))
+                        for name in wanted:
+                            row[name] = _unpacked(row[name], place, layout.encoding)
+                        yield place, row
+                    else:
+                        yield place, [_unpacked(value, place, layout.encoding) for value in values]
         except UnicodeDecodeError as error:
             raise PressboxError(
                 f"{path} has text that is not UTF-8, after row {number}", "repair it"
@@ -387,7 +427,9 @@ def _columns(names: list[str], wanted: list[str], where: object) -> list[int]:
         raise PressboxError(
             f"{where} has no {' and no '.join(missing)}, but: {_shortened(names)}",
             "name the columns text and label, or say which they are: --text-column NAME"
-            " --label-column NAME",
+            " --label-column NAME"
+            if len(wanted) > 1
+            else "say which column it is: --text-column NAME, or --label-column NAME",
         )
     for name in wanted:
         if names.count(name) > 1:
@@ -401,7 +443,7 @@ def _shortened(names: list[str]) -> str:
     return listed([f"{name[:60]!r}" for name in names]) or "nothing"
 
 
-Reader = Callable[[io.BufferedReader, Path, list[str], Layout], Cells]
+Reader = Callable[[io.BufferedReader, Path, list[str], Layout, bool], Cells]
 READERS: dict[str, Reader] = {
     ".csv": functools.partial(_csv, delimiter=","),
     ".tsv": functools.partial(_csv, delimiter="\t"),

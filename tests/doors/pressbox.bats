@@ -97,6 +97,14 @@ pressbox() {
 	one_error "standard input is closed"
 }
 
+@test "a table from anywhere is answered in a table anywhere" {
+	local table=$AWAY/rows.csv
+	printf 'id;headline\n7;A googly beat the bat\n' >"$table"
+	run -0 --separate-stderr pressbox predict "$AWAY/sports.tar.gz" --file "$table" --text-column headline --delimiter ';' --all --output "$AWAY/answers.jsonl"
+	[ -z "$output" ]
+	[[ $(<"$AWAY/answers.jsonl") == '{"id": "7", "headline": "A googly beat the bat", "label": "cricket", '*'"probability of tennis": '* ]]
+}
+
 @test "what is longer than any buffer arrives as it is" {
 	awk 'BEGIN { for (line = 0; line < 20000; line++) print "A googly beat the bat", line, "and what follows is only there to be long" }' >"$BATS_TEST_TMPDIR/long"
 	pressbox predict "$AWAY/sports.tar.gz" --json <"$BATS_TEST_TMPDIR/long" >"$BATS_TEST_TMPDIR/piped"
