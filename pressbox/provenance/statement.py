@@ -39,8 +39,8 @@ NOT_PROTECTED = "NOT PROTECTED"
 # So much of each row's digest is kept: enough to tell the rows of a corpus apart, and no more.
 ROW_BYTES = 6
 
-# Bytes, with room to spare: Linux gives a program 128 KiB in one piece.
-LONGEST_ARGUMENT = 1 << 16
+# With room to spare: Linux gives a program at most 128 KiB in one piece.
+MAX_ARGUMENT_BYTES = 1 << 16
 
 # The published fields, and what each may be: a type, or a pattern for the whole string.
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -358,7 +358,7 @@ def _arguments(parameters: dict) -> bool:
     """Whether a replay can give a program what says how tables are read; ValueError if not."""
     chosen = [parameters[name] for name in READING if name in parameters]
     return _strings(chosen, list) and all(
-        "\0" not in value and len(os.fsencode(value)) <= LONGEST_ARGUMENT for value in chosen
+        "\0" not in value and len(os.fsencode(value)) <= MAX_ARGUMENT_BYTES for value in chosen
     )
 
 
