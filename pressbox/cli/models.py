@@ -262,6 +262,8 @@ def _print_differences(identical: bool, digest: str, differences: dict, as_json:
         output.say_json(facts)
     else:
         output.say(f"identical {digest}" if identical else "different")
+        if not identical and not differences["metrics"]:
+            output.say(f"{'metrics':13}unchanged")
         for subject, lines in differences.items():
             for line in lines:
                 output.say(f"{subject:13}{line}", indent=13)

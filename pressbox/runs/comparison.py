@@ -1,6 +1,7 @@
-"""How one model differs from another, in words: where it was made, of what, and its numbers."""
+"""How one model differs from another, in words: how good it is, where it was made, of what."""
 
 import base64
+import json
 from collections import Counter
 from dataclasses import asdict
 
@@ -9,6 +10,7 @@ import numpy as np
 from pressbox.environment import drift
 from pressbox.environment.drift import UNKNOWN
 from pressbox.errors import reading_model
+from pressbox.learning.evaluation import DIGITS
 from pressbox.payload import PARAMETERS, PROBES, STATEMENT, VOCABULARY
 from pressbox.provenance.statement import ROW_BYTES
 from pressbox.sealing.metadata import NAKED
@@ -17,24 +19,86 @@ from pressbox.sealing.tarball import Verified
 NO_NUMBERS = {STATEMENT, PARAMETERS, PROBES, NAKED}
 # Names of terms, files and the like that are told before the rest is only counted.
 NAMED = 5
+# Characters of a text.
+SHOWN = 60
 
 
 @reading_model("cannot be compared")
 def compare(before: Verified, after: Verified) -> dict[str, list[str]]:
-    """The differences by subject, in the order in which one explains the next.
+    """The differences by subject: what they come to first, then what may explain it.
 
-    Subjects: environment, data, code, parameters, numbers, metrics; each a list of words, empty if
-    there is no difference. A model that does not say gets a word, too, never a guess. NotTrusted
-    if one of them holds what cannot be compared.
+    Subjects: metrics, answers, parameters, environment, data, code, numbers; each a list of words,
+    empty if there is no difference. A model that does not say gets a word, too, never a guess.
+    NotTrusted if one of them holds what cannot be compared.
     """
     return {
+        "metrics": _metrics(before.facts.metrics, after.facts.metrics),
+        "answers": _answers(before, after),
+        "parameters": _parameters(before, after),
         "environment": _environment(before, after),
         "data": _data(before, after),
         "code": _code(before, after),
-        "parameters": _parameters(before, after),
         "numbers": _numbers(before, after),
-        "metrics": _values("", before.facts.metrics, after.facts.metrics),
     }
+
+
+def _metrics(before: dict[str, float], after: dict[str, float]) -> list[str]:
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None:
+            found += _values("", {name: one}, {name: other})
+        elif one != other:
+            found.append(f"{name} {one} → {other} ({round(other - one, DIGITS):+})")
+    return found
+
+
+def _answers(before: Verified, after: Verified) -> list[str]:
+    """How many evaluation texts are answered differently, and which, as far as the models hold it.
+
+    A model holds how often each label was taken for which, and its most confident mistakes.
+    """
+    if before.facts.model_digest == after.facts.model_digest:
+        return []
+    parts = [model.statement.annotations("data").get("test") for model in (before, after)]
+    said = [model.statement.byproduct("evaluation") or {} for model in (before, after)]
+    if not all(parts) or parts[0] != parts[1]:
+        return ["they were not evaluated on the same texts, as far as they say"]
+    if not all(said) or said[0]["order"] != said[1]["order"]:
+        return []
+    moved = np.subtract(*(np.array(evaluation["confusion"]) for evaluation in said))
+    # Of each true label, as many texts have left some answers as have come to others.
+    least = int(abs(moved).sum()) // 2
+    found = [f"at least {least} of {before.facts.metrics['rows']} texts are answered differently"]
+    return found + _mistakes(*said)
+
+
+def _mistakes(before: dict, after: dict) -> list[str]:
+    """The texts whose answer differs, of the mistakes that the models hold."""
+    ours, theirs = (_by_text(evaluation.get("mistakes", [])) for evaluation in (before, after))
+    changes = []
+    for text, label in sorted(ours.keys() | theirs.keys()):
+        # Where not all mistakes are held, one that is missing may still be one.
+        one = ours.get((text, label), label if _holds_all(before) else None)
+        other = theirs.get((text, label), label if _holds_all(after) else None)
+        if one and other and one != other:
+            changes.append(f"{one} → {other} ({label} is right): {_beginning(text)}")
+    rest = [f"and {len(changes) - NAMED} more"] if len(changes) > NAMED else []
+    return changes[:NAMED] + rest
+
+
+def _by_text(mistakes: list[dict]) -> dict[tuple[str, str], str]:
+    return {(entry["text"], entry["label"]): entry["predicted"] for entry in mistakes}
+
+
+def _holds_all(evaluation: dict) -> bool:
+    confusion = np.array(evaluation["confusion"])
+    return int(confusion.sum() - confusion.trace()) == len(evaluation.get("mistakes", []))
+
+
+def _beginning(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= SHOWN else f"{words[: SHOWN - 1]}…"
 
 
 def _environment(before: Verified, after: Verified) -> list[str]:
@@ -102,10 +166,38 @@ def _parameters(before: Verified, after: Verified) -> list[str]:
 
 def _values(kind: str, before: dict, after: dict) -> list[str]:
     return [
-        f"{kind}{name} is {after.get(name, 'not given')}, was {before.get(name, 'not given')}"
+        f"{kind}{_change(name, before.get(name, 'not given'), after.get(name, 'not given'))}"
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]
+
+
+def _change(name: str, before: object, after: object) -> str:
+    """What became of a value, of a long list only its number or what was added and removed."""
+    words = name.replace("_", " ")
+    if isinstance(before, list) and isinstance(after, list) and _is_long(before, after):
+        # As JSON, whatever they are.
+        ours, theirs = (Counter(map(json.dumps, entries)) for entries in (before, after))
+        changes = [
+            f"{count.total()} {change}: {_some([*count.elements()])}"
+            for change, count in (("added", theirs - ours), ("removed", ours - theirs))
+            if count
+        ]
+        return f"{name}: {'; '.join(changes) or 'in another order'}"
+    one, other = (
+        f"{len(value)} {words}" if isinstance(value, list) and _is_long(value) else value
+        for value in (before, after)
+    )
+    return f"{name} is {other}, was {one}"
+
+
+def _is_long(*lists: list) -> bool:
+    return any(len(entries) > NAMED for entries in lists)
+
+
+def _some(names: list[str]) -> str:
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + rest
 
 
 def _names(kind: str, before: list[str], after: list[str]) -> list[str]:
@@ -115,9 +207,7 @@ def _names(kind: str, before: list[str], after: list[str]) -> list[str]:
         ("new", sorted(set(after) - set(before))),
     ):
         if names:
-            shown = ", ".join(repr(name) for name in names[:NAMED])
-            rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            found.append(f"{kind} {change}: {shown}{rest}")
+            found.append(f"{kind} {change}: {_some([repr(name) for name in names])}")
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support import ROOT
-from support.models import stated, surroundings
+from support.models import stated, surroundings, with_byproducts
 from support.processes import assert_refused, python
 
 from pressbox.data import corpus
@@ -16,7 +16,7 @@ from pressbox.runs import comparison
 from pressbox.sealing import tarball
 from pressbox.trust import signing_key
 
-SUBJECTS = {"environment", "data", "code", "parameters", "numbers", "metrics"}
+SUBJECTS = ["metrics", "answers", "parameters", "environment", "data", "code", "numbers"]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def small(verified, model):
 
 def differing(before, after):
     found = comparison.compare(before, after)
-    assert found.keys() == SUBJECTS
+    assert [*found] == SUBJECTS
     return {subject: lines for subject, lines in found.items() if lines}
 
 
@@ -135,6 +135,66 @@ def test_a_model_of_an_earlier_release_is_compared_as_far_as_it_says(small):
     assert "they were trained on other rows; one does not say on which" in found["data"]
 
 
+def evaluated(model, corpus, answers):
+    """The model with an evaluation in which (label, answer) were so many."""
+    order = model.labels
+    confusion = [[answers.count((label, answer)) for answer in order] for label in order]
+    mistakes = [
+        {"text": f"text {number}", "label": label, "predicted": answer, "probability": 0.9}
+        for number, (label, answer) in enumerate(answers)
+        if label != answer
+    ]
+    right = sum(label == answer for label, answer in answers)
+    metrics = {"accuracy": round(right / len(answers), 4), "rows": len(answers)}
+    # Any number will do for another model.
+    model = changed(model, corpus, intercepts=model.intercepts + confusion[-1][0] + right)
+    model.statement = stated("small", model.digest, corpus, metrics)
+    details = {"order": order, "confusion": confusion, "mistakes": mistakes}
+    model.statement = with_byproducts(model.statement, evaluation=details).content
+    return model
+
+
+def test_what_one_wants_to_know_comes_first(model, corpus, verified):
+    before = [("golf", "golf")] * 6 + [("golf", "cricket"), ("tennis", "golf")]
+    after = [("golf", "golf")] * 5 + [("golf", "tennis"), ("golf", "golf"), ("tennis", "cricket")]
+    models = [verified(evaluated(model, corpus, answers)) for answers in (before, after)]
+    found = differing(*models)
+    assert found["answers"] == [
+        "at least 2 of 8 texts are answered differently",
+        "golf → tennis (golf is right): text 5",
+        "cricket → golf (golf is right): text 6",
+        "golf → cricket (tennis is right): text 7",
+    ]
+
+
+def test_metrics_are_told_before_after_and_by_how_much(model, corpus, verified):
+    right = [("golf", "golf")] * 3
+    models = [
+        verified(evaluated(model, corpus, [*right, ("golf", answer)]))
+        for answer in ("tennis", "golf")
+    ]
+    assert comparison.compare(*models)["metrics"] == ["accuracy 0.75 → 1.0 (+0.25)"]
+
+
+def test_long_lists_are_counted_and_short_ones_shown():
+    words = [f"w{number}" for number in range(318)]
+    change = comparison._values("", {"stop_words": "english"}, {"stop_words": words})
+    assert change == ["stop_words is 318 stop words, was english"]
+    change = comparison._values("", {"stop_words": words}, {"stop_words": ["a", "b", *words[1:]]})
+    assert change == ['stop_words: 2 added: "a", "b"; 1 removed: "w0"']
+    change = comparison._values("", {"ngram_range": [1, 1]}, {"ngram_range": [1, 2]})
+    assert change == ["ngram_range is [1, 2], was [1, 1]"]
+
+
+def test_metrics_that_are_the_same_are_said_to_be_unchanged(small, model, tmp_path):
+    paths = [tmp_path / f"{name}.tar.gz" for name in "ab"]
+    for path, weight in zip(paths, (0.0, 1.0), strict=True):
+        other = changed(model, intercepts=model.intercepts + weight)
+        tarball.seal(other, path, signing_key.demo_key())
+    done = python("-m", "pressbox", "compare", *paths)
+    assert done.stdout.splitlines()[:2] == ["different", "metrics      unchanged"]
+
+
 def test_the_command_says_identical_and_exits_0(earlier):
     done = python("-m", "pressbox", "compare", earlier, earlier)
     assert (done.returncode, done.stderr) == (0, "")
@@ -147,7 +207,7 @@ def test_the_command_says_what_differs_and_exits_1(earlier):
     assert (done.returncode, done.stderr) == (1, "")
     answer = json.loads(done.stdout)
     assert answer["identical"] is False
-    assert answer["differences"].keys() == SUBJECTS
+    assert [*answer["differences"]] == SUBJECTS
 
 
 def test_models_that_are_not_trusted_are_not_compared(earlier, tmp_path):
