@@ -9,12 +9,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from threading import Event, RLock, Thread
+from typing import Any
 
+from pressbox import __version__
 from pressbox.errors import PressboxError, UsageError, called, visible
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, but what is wrong with the command line is one line like any other error."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        version = f"pressbox {__version__}"
+        self.add_argument("--version", action="version", version=version, help="print it")
 
     def error(self, message):
         print(f"error: {UsageError(message, f'see {self.prog} --help')}", file=sys.stderr)

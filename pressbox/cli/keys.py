@@ -4,7 +4,7 @@ from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pressbox.cli.options import Commands, add_command, day
+from pressbox.cli.options import Commands, add_command, day, days
 from pressbox.console import note
 from pressbox.errors import PressboxError, visible
 from pressbox.trust import signers
@@ -21,7 +21,9 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("user_id", help="whose key, e.g. 'Sports desk <sports@example.org>'")
     sub.add_argument("--out", type=Path, required=True, help="a folder outside the repository")
     sub.add_argument("--shown-as", metavar="PATH", type=Path, help="its name for the reader")
-    sub.add_argument("--days", type=int, default=365, help="how long it is valid (default: a year)")
+    sub.add_argument(
+        "--days", type=days, default=365, help="it is valid for so long (default: 365)"
+    )
     add_command(keys, list_signers, "scripts/keys.sh list", name="list")
     sub = add_command(keys, trust, "scripts/keys.sh trust ~/keys/signing.pub.asc")
     sub.add_argument("file", type=Path, help="a public key, as gpg --armor --export prints it")

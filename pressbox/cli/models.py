@@ -28,17 +28,23 @@ def add_commands(commands: options.Commands) -> None:
     sub.add_argument(
         "--statement", action="store_true", help="the in-toto statement itself, as JSON"
     )
-    sub.add_argument("--html", metavar="FILE", type=Path, help="write its page there")
+    sub.add_argument(
+        "--html", metavar="FILE", type=Path, help="write its page there (default: nowhere)"
+    )
     sub = _one_model(commands, predict)
     sub.add_argument("texts", metavar="TEXT", nargs="*", help="default: lines of stdin")
     sub.add_argument(
-        "--file", metavar="FILE", type=Path, help="a text on each line, or a table as in a training"
+        "--file",
+        metavar="FILE",
+        type=Path,
+        help="a text on each line, or a table as in a training (default: standard input)",
     )
     sub.add_argument(
         "--output",
         metavar="FILE",
         type=Path,
-        help="write the rows with their answers there: .csv, .tsv, .jsonl, .json, .parquet",
+        help="write the rows with their answers there: .csv, .tsv, .jsonl, .json, .parquet"
+        " (default: answers alone, to standard output)",
     )
     sub.add_argument("--all", action="store_true", help="say the probability of every label")
     options.reading_options(sub)
@@ -48,8 +54,12 @@ def add_commands(commands: options.Commands) -> None:
     options.json_option(sub)
     options.trusted_option(sub)
     sub = _one_model(commands, replay)
-    sub.add_argument("--data", metavar="PATH", help="where its source is, if that is a path")
-    sub.add_argument("--test", metavar="PATH", help="where its test source is, if that is a path")
+    sub.add_argument(
+        "--data", metavar="PATH", help="where its source is now (default: where it was)"
+    )
+    sub.add_argument(
+        "--test", metavar="PATH", help="where its test source is now (default: where it was)"
+    )
     sub.add_argument(
         "--demo", action="store_true", help="even a model of the demo key, which everybody has"
     )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pressbox import ROOT
 from pressbox.console import Parser, note, reporting
 from pressbox.data import tables
-from pressbox.errors import UsageError
 from pressbox.trust import signing_key
 from pressbox.trust.gnupg import GNUPG
 
@@ -82,16 +81,22 @@ def trusted_option(parser: ArgumentParser) -> None:
 
 def policy_options(parser: ArgumentParser) -> None:
     trusted_option(parser)
-    parser.add_argument("--name", default="", help="demand that the model has this name")
     parser.add_argument(
-        "--not-before", metavar="DATE", type=_moment, help="demand that it was sealed since then"
+        "--name", default="", help="demand that the model has this name (default: any)"
+    )
+    parser.add_argument(
+        "--not-before",
+        metavar="DATE",
+        type=_moment,
+        help="demand that it was sealed since then, e.g. 2026-11-01 (default: at any time)",
     )
     parser.add_argument(
         "--signer",
         metavar="FINGERPRINT",
+        type=fingerprint,
         action="append",
         default=[],
-        help="demand one of these signers (40 hexadecimal digits)",
+        help="demand one of these signers: 40 hexadecimal digits (default: any trusted one)",
     )
     parser.add_argument(
         "--release",
@@ -127,14 +132,26 @@ def _not_a_date(text: str) -> ArgumentTypeError:
     return ArgumentTypeError(f"{text!r} is not a date like 2026-11-01")
 
 
-def policy(arguments: Namespace) -> Policy:
-    """The ``Policy`` that the options give. Raises UsageError for what is not a fingerprint."""
-    from pressbox.sealing.policy import Policy
+def fingerprint(text: str) -> str:
+    """The fingerprint in its plain form. Raises ArgumentTypeError for what is not one."""
     from pressbox.trust.signers import FINGERPRINT, plain
 
-    for signer in arguments.signer:
-        if not FINGERPRINT.fullmatch(plain(signer)):
-            raise UsageError(f"{signer!r} is not a fingerprint", "give its 40 hexadecimal digits")
+    if not FINGERPRINT.fullmatch(plain(text)):
+        raise ArgumentTypeError(f"{text!r} is not a fingerprint, which has 40 hexadecimal digits")
+    return plain(text)
+
+
+def days(text: str) -> int:
+    """A number of days. Raises ArgumentTypeError for what is not one."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ArgumentTypeError(f"{text!r} is not a number of days like 365")
+    return int(text)
+
+
+def policy(arguments: Namespace) -> Policy:
+    """The ``Policy`` that the options give."""
+    from pressbox.sealing.policy import Policy
+
     environments = None
     if arguments.release:
         from pressbox.environment import lock
@@ -201,7 +218,10 @@ def training_parser(description: str | None) -> Parser:
         " .json, .parquet, a folder of such parts; each also .gz or .zst",
     )
     parser.add_argument(
-        "--test", metavar="SOURCE", default="", help="evaluate on another source than the training"
+        "--test",
+        metavar="SOURCE",
+        default="",
+        help="evaluate on another source (default: the test part of the training's)",
     )
     _layout_options(parser)
     for name, (option, action, meaning) in FLAGS.items():
@@ -233,7 +253,7 @@ def reading_options(parser: ArgumentParser) -> None:
         "--encoding",
         metavar="NAME",
         default="",
-        help="of files that are not UTF-8 and have no byte order mark, e.g. cp1252",
+        help="of files without a byte order mark, e.g. cp1252 (default: UTF-8)",
     )
 
 
@@ -246,6 +266,7 @@ def _signing_options(parser: ArgumentParser) -> None:
     group.add_argument(
         "--signing-agent",
         metavar="FINGERPRINT",
+        type=fingerprint,
         help="a trusted signer whose secret key the running gpg-agent holds, or its smartcard",
     )
     group.add_argument("--agent-socket", metavar="PATH", help="default: that of your GNUPGHOME")
