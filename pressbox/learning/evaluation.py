@@ -3,6 +3,7 @@
 Everything is rounded to four digits: it travels in the statement, and says the same everywhere.
 """
 
+import base64
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from pressbox.classifier import Classifier
 from pressbox.console import doing
 from pressbox.data.corpus import Row
+from pressbox.provenance.statement import row_digest
 
 DIGITS = 4
 RELIABILITY_BINS = 10
@@ -36,8 +38,10 @@ def evaluate(model: Classifier, rows: tuple[Row, ...]) -> tuple[dict, dict]:
       ``confusion``: number of rows, y_true x y_pred, both in that order.
       ``reliability``: [mean probability, share that was right, number of rows] of the predictions,
       in up to ten bins of probability; ``expected_calibration_error``: how far the two are apart.
-      ``mistakes``: ``text`` (cut), ``label``, ``predicted``, ``probability``: up to ten, the most
-      confident first.
+      ``answers``: the number in ``order`` of each row's answer, as little-endian unsigned integers
+      of 16 bits in base64, in the order of ``statement.row_digests``.
+      ``mistakes``: ``text`` (cut), ``label``, ``predicted``, ``probability``, ``row`` (its digest):
+      up to ten, the most confident first.
     Raises ValueError without a row.
     """
     texts, labels = zip(*rows, strict=True)
@@ -71,7 +75,8 @@ def evaluate(model: Classifier, rows: tuple[Row, ...]) -> tuple[dict, dict]:
         "expected_calibration_error": _rounded(
             sum(abs(mean - share) * count for mean, share, count in reliability) / len(rows)
         ),
-        "mistakes": _mistakes(texts, labels, [order[each] for each in y_pred], confidence),
+        "answers": _answers(rows, y_pred),
+        "mistakes": _mistakes(rows, [order[each] for each in y_pred], confidence),
     }
     return metrics, details
 
@@ -176,18 +181,29 @@ def _reliability(confidence: np.ndarray, hit: np.ndarray) -> list[list]:
     ]
 
 
+def _answers(rows: tuple[Row, ...], y_pred: np.ndarray) -> str:
+    digests = [row_digest(row) for row in rows]
+    by_digest = sorted(range(len(rows)), key=digests.__getitem__)
+    return base64.b64encode(y_pred[by_digest].astype("<u2").tobytes()).decode()
+
+
 def _mistakes(
-    texts: Sequence[str], labels: Sequence[str], predicted: Sequence[str], confidence: np.ndarray
+    rows: tuple[Row, ...], predicted: Sequence[str], confidence: np.ndarray
 ) -> list[dict]:
-    answers = zip(texts, labels, predicted, confidence, strict=True)
     wrong = [
-        (-float(probability), text, label, guess)
-        for text, label, guess, probability in answers
-        if label != guess
+        (-float(probability), row, guess)
+        for row, guess, probability in zip(rows, predicted, confidence, strict=True)
+        if row[1] != guess
     ]
     return [
-        {"text": _cut(text), "label": label, "predicted": guess, "probability": -probability}
-        for probability, text, label, guess in sorted(wrong)[:MAX_MISTAKES]
+        {
+            "text": _cut(row[0]),
+            "label": row[1],
+            "predicted": guess,
+            "probability": -probability,
+            "row": row_digest(row).hex(),
+        }
+        for probability, row, guess in sorted(wrong)[:MAX_MISTAKES]
     ]
 
 

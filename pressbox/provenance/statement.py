@@ -75,10 +75,14 @@ FIELDS = {
 }
 
 
+def row_digest(row: Row) -> bytes:
+    """The first bytes of the row's SHA-256."""
+    return hashlib.sha256(json.dumps(row).encode()).digest()[:ROW_BYTES]
+
+
 def row_digests(rows: tuple[Row, ...]) -> list[bytes]:
-    """The first ROW_BYTES bytes of the SHA-256 of each row, sorted."""
-    contents = (json.dumps(row).encode() for row in rows)
-    return sorted(hashlib.sha256(content).digest()[:ROW_BYTES] for content in contents)
+    """That of each row, sorted."""
+    return sorted(map(row_digest, rows))
 
 
 def rows_digest(rows: Iterable[Row]) -> str:

@@ -19,8 +19,8 @@ from pressbox.sealing.tarball import Verified
 NO_NUMBERS = {STATEMENT, PARAMETERS, PROBES, NAKED}
 # Names of terms, files and the like that are told before the rest is only counted.
 NAMED = 5
-# Characters of a text.
-SHOWN = 60
+# Of the text of a mistake.
+SHOWN_CHARACTERS = 60
 
 
 @reading_model("cannot be compared")
@@ -54,51 +54,54 @@ def _metrics(before: dict[str, float], after: dict[str, float]) -> list[str]:
 
 
 def _answers(before: Verified, after: Verified) -> list[str]:
-    """How many evaluation texts are answered differently, and which, as far as the models hold it.
-
-    A model holds how often each label was taken for which, and its most confident mistakes.
-    """
+    """How many evaluation texts are answered differently, and which, as far as the models say."""
     if before.facts.model_digest == after.facts.model_digest:
         return []
-    parts = [model.statement.annotations("data").get("test") for model in (before, after)]
-    said = [model.statement.byproduct("evaluation") or {} for model in (before, after)]
-    if not all(parts) or parts[0] != parts[1]:
-        return ["they were not evaluated on the same texts, as far as they say"]
-    if not all(said) or said[0]["order"] != said[1]["order"]:
+    said = [_answers_of(before), _answers_of(after)]
+    if not all(said):
+        return ["not every model says what it answered"]
+    both = sorted(said[0].keys() & said[1].keys())
+    moves = {
+        row: f"{said[0][row]} → {said[1][row]}" for row in both if said[0][row] != said[1][row]
+    }
+    if not moves:
         return []
-    moved = np.subtract(*(np.array(evaluation["confusion"]) for evaluation in said))
-    # Of each true label, as many texts have left some answers as have come to others.
-    least = int(abs(moved).sum()) // 2
-    found = [f"at least {least} of {before.facts.metrics['rows']} texts are answered differently"]
-    return found + _mistakes(*said)
+    known = {row: text for row, text in _mistakes(before, after).items() if row in moves}
+    shown = dict(list(known.items())[:NAMED])
+    found = [f"{len(moves)} of {len(both)} texts are answered differently"]
+    found += (f"{moves[row]}: {text}" for row, text in shown.items())
+    rest = Counter(move for row, move in moves.items() if row not in shown).most_common()
+    found += (f"{move}: {count} more" for move, count in rest[:NAMED])
+    if others := sum(count for _, count in rest[NAMED:]):
+        found.append(f"{others} more of other labels")
+    return found
 
 
-def _mistakes(before: dict, after: dict) -> list[str]:
-    """The texts whose answer differs, of the mistakes that the models hold."""
-    ours, theirs = (_by_text(evaluation.get("mistakes", [])) for evaluation in (before, after))
-    changes = []
-    for text, label in sorted(ours.keys() | theirs.keys()):
-        # Where not all mistakes are held, one that is missing may still be one.
-        one = ours.get((text, label), label if _holds_all(before) else None)
-        other = theirs.get((text, label), label if _holds_all(after) else None)
-        if one and other and one != other:
-            changes.append(f"{one} → {other} ({label} is right): {_beginning(text)}")
-    rest = [f"and {len(changes) - NAMED} more"] if len(changes) > NAMED else []
-    return changes[:NAMED] + rest
+def _answers_of(model: Verified) -> dict[bytes, str]:
+    """The answer to each evaluation text, by the digest of its row; empty if it does not say."""
+    evaluation = model.statement.byproduct("evaluation") or {}
+    rows = model.statement.annotations("data").get("test", {}).get("rows", "")
+    if "answers" not in evaluation:
+        return {}
+    numbers = np.frombuffer(base64.b64decode(evaluation["answers"]), "<u2")
+    order = evaluation["order"]
+    return {row: order[n] for row, n in zip(_rows(rows), numbers, strict=True)}
 
 
-def _by_text(mistakes: list[dict]) -> dict[tuple[str, str], str]:
-    return {(entry["text"], entry["label"]): entry["predicted"] for entry in mistakes}
-
-
-def _holds_all(evaluation: dict) -> bool:
-    confusion = np.array(evaluation["confusion"])
-    return int(confusion.sum() - confusion.trace()) == len(evaluation.get("mistakes", []))
+def _mistakes(*models: Verified) -> dict[bytes, str]:
+    """The texts that a model holds because it got them wrong, by the digests of their rows."""
+    evaluations = [model.statement.byproduct("evaluation") or {} for model in models]
+    return {
+        bytes.fromhex(mistake["row"]): f"{_beginning(mistake['text'])} ({mistake['label']})"
+        for evaluation in evaluations
+        for mistake in evaluation.get("mistakes", [])
+        if "row" in mistake
+    }
 
 
 def _beginning(text: str) -> str:
     words = " ".join(text.split())
-    return words if len(words) <= SHOWN else f"{words[: SHOWN - 1]}…"
+    return words if len(words) <= SHOWN_CHARACTERS else f"{words[: SHOWN_CHARACTERS - 1]}…"
 
 
 def _environment(before: Verified, after: Verified) -> list[str]:

@@ -25,10 +25,11 @@ from support.hostile import (
     sealed_by,
     stated_anew,
 )
-from support.models import tiny
+from support.models import stated, tiny, with_byproducts
 from support.strategies import mutated, replaced
 
 from pressbox.cli import output
+from pressbox.data.corpus import Corpus
 from pressbox.data.tables import DEFAULTS as READING
 from pressbox.errors import NotTrusted, PressboxError, Reason
 from pressbox.learning.evaluation import evaluate
@@ -90,11 +91,10 @@ def places(tmp_path_factory):
 def evaluated():
     """The small model with what an evaluation says of it, for its page."""
     model = tiny()
-    metrics, details = evaluate(model, (("aa", "y"), ("bb", "x"), ("bb", "y")))
-    byproducts = [("metrics", metrics), ("evaluation", details)]
-    model.statement["predicate"]["runDetails"]["byproducts"] = [
-        {"name": name, "annotations": content} for name, content in byproducts
-    ]
+    rows = (("aa", "y"), ("bb", "x"), ("bb", "y"))
+    metrics, details = evaluate(model, rows)
+    content = stated("tiny", model.digest, Corpus("nowhere", (), rows), metrics)
+    model.statement = with_byproducts(content, evaluation=details).content
     return model
 
 

@@ -1,5 +1,6 @@
 """How good a model is, and where it is wrong."""
 
+import base64
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from pressbox.learning import evaluation
+from pressbox.provenance.statement import row_digest, row_digests
 
 
 class Oracle:
@@ -178,6 +180,14 @@ def test_reliability_sets_what_was_said_against_what_was_right():
     assert details["expected_calibration_error"] == 0.32
 
 
+def test_the_answers_are_in_the_order_in_which_a_statement_has_the_rows(mixed):
+    _, details = evaluation.evaluate(Oracle(*LABELS), mixed)
+    numbers = np.frombuffer(base64.b64decode(details["answers"]), "<u2")
+    answers = {row_digest(row): row[0].split()[0] for row in mixed}
+    expected = [answers[digest] for digest in row_digests(mixed)]
+    assert [details["order"][number] for number in numbers] == expected
+
+
 def test_the_ten_most_confident_mistakes_come_first_and_ties_go_by_text():
     rows = [(says("golf", 0.5 + number / 100, number), "boxing") for number in range(20)]
     rows += [(says("golf", 0.99, number), "cricket") for number in "ba"]
@@ -190,6 +200,7 @@ def test_the_ten_most_confident_mistakes_come_first_and_ties_go_by_text():
         "label": "cricket",
         "predicted": "golf",
         "probability": 0.99,
+        "row": row_digest(("golf 0.99 a", "cricket")).hex(),
     }
     assert [mistake["text"] for mistake in mistakes[1:3]] == ["golf 0.99 b", "golf 0.69 19"]
 
