@@ -65,6 +65,14 @@ def add_command(
     return sub
 
 
+def add_model_command(commands: Commands, command: Callable[[Namespace], None]) -> ArgumentParser:
+    sub = add_command(commands, command)
+    sub.add_argument("model", type=Path, help="e.g. models/sports.tar.gz")
+    json_option(sub)
+    policy_options(sub)
+    return sub
+
+
 def json_option(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for programs")
 

@@ -9,7 +9,7 @@ import pytest
 from support import ROOT, TRAIN
 
 from pressbox import __version__
-from pressbox.cli import data, doctor, keys, models, options
+from pressbox.cli import data, doctor, keys, models, options, prediction
 from pressbox.cli.options import FLAGS, training_parser
 from pressbox.console import Parser
 from pressbox.data.tables import Layout
@@ -48,7 +48,7 @@ def every_parser():
     """train.py's, that of all commands, and that of each."""
     whole = Parser(prog="pressbox")
     commands = whole.add_subparsers(required=True)
-    for module in (models, doctor, keys, data):
+    for module in (models, prediction, doctor, keys, data):
         module.add_commands(commands)
     found = [whole]
     for parser in found:
