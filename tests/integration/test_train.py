@@ -236,11 +236,11 @@ def test_the_page_lies_beside_the_model_and_is_made_again_from_it(table, tmp_pat
 def test_the_page_tells_what_has_changed_since_the_model_it_replaces(table, rows, tmp_path):
     path = tmp_path / "sports.tar.gz"
     train(path, table)
-    assert "It replaces the model" not in (tmp_path / "sports.html").read_text()
+    assert "This model replaces" not in (tmp_path / "sports.html").read_text()
     sealed_at = tarball.describe(path)["sealed_at"]
     train(path, write_jsonl(tmp_path / "less.jsonl", rows[1:]))
     page = (tmp_path / "sports.html").read_text()
-    assert f'It replaces the model sealed on <time datetime="{sealed_at}">' in page
+    assert f'This model replaces the one sealed on <time datetime="{sealed_at}">' in page
 
 
 def test_without_a_page_none_is_left_and_the_model_holds_no_text(table, tmp_path):

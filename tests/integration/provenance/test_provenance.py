@@ -238,6 +238,7 @@ def test_the_summary_gives_back_what_the_statement_was_made_of(repository, corpu
     facts = Facts.of(signer, statement, ["x", "y"]).as_json()
     assert facts["sealed_at"].endswith("Z")
     told = {
+        "verdict": signer.verdict,
         "signer": {
             "fingerprint": "D402",
             "demo": True,
