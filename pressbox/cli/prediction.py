@@ -147,6 +147,10 @@ def _lines(path: Path | None, encoding: str) -> Iterator[list[str]]:
     """Lines of a file or of standard input, as many at a time as have arrived."""
     if path is None and sys.stdin is None:
         raise UsageError("standard input is closed", "give texts, --file, or lines")
+    if path and path.is_dir():
+        raise UsageError(
+            f"{path} is a folder", f"give texts, one on each line, or {tables.A_TABLE}"
+        )
     try:
         # Standard input is what Python has made of it, a buffered stream.
         with path.open("rb") if path else cast(BufferedReader, sys.stdin.buffer) as stream:

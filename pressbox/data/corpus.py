@@ -103,7 +103,7 @@ def _load(source: str | Path, layout: Layout) -> tuple[str, list[Row], list[Row]
 
 
 def _cleaned(found: Iterable[Found], source: str) -> list[Row]:
-    """The rows, with their labels trimmed and in one spelling; what is no row is an error."""
+    """The rows, with their labels trimmed and in one spelling; anything else is an error."""
     cleaned, empty, numbered = [], 0, False
     labels: dict[str, str] = {}
     repeated, torn = _Some(), _Some()

@@ -12,7 +12,7 @@ from pathlib import Path
 from pressbox.errors import PressboxError
 
 LONGEST_LINE = 4 << 20  # characters
-# What a file begins with that is no text, whatever its name says.
+# How files begin that are not text, whatever their names say.
 POINTERS = {
     b"version https://git-lfs.github.com/spec/": "a Git LFS pointer; git lfs pull",
     b"/annex/objects/": "a git-annex pointer; git annex get",

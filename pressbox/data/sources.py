@@ -232,7 +232,7 @@ def _refuse_mixed(folder: Path, parts: list[Path]) -> None:
 
 
 def _mention(folder: Path, others: list[Path]) -> None:
-    """Say what is no part of a source, unless its name says so, as _SUCCESS does."""
+    """Say what is not part of a source, unless its name says so, as _SUCCESS does."""
     if names := [file.name for file in others if not file.name.startswith("_")]:
         note(f"left out, as not part of {folder}: {listed(names)}")
 

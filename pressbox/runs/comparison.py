@@ -44,11 +44,13 @@ def compare(before: Verified, after: Verified) -> dict[str, list[str]]:
 
 def _metrics(before: dict[str, float], after: dict[str, float]) -> list[str]:
     found = []
-    for name in sorted(before.keys() | after.keys()):
+    for name in sorted(before.keys() | after.keys()) if before != after else ():
         one, other = before.get(name), after.get(name)
         if one is None or other is None:
             found += _values("", {name: one}, {name: other})
-        elif one != other:
+        elif one == other:
+            found.append(f"{name} {one}, unchanged")
+        else:
             found.append(f"{name} {one} → {other} ({round(other - one, DIGITS):+})")
     return found
 
@@ -71,10 +73,14 @@ def _answers(before: Verified, after: Verified) -> list[str]:
     found = [f"{len(moves)} of {len(both)} texts are answered differently"]
     found += (f"{moves[row]}: {text}" for row, text in shown.items())
     rest = Counter(move for row, move in moves.items() if row not in shown).most_common()
-    found += (f"{move}: {count} more" for move, count in rest[:NAMED])
+    found += (f"{move}: {_texts(count)}" for move, count in rest[:NAMED])
     if others := sum(count for _, count in rest[NAMED:]):
-        found.append(f"{others} more of other labels")
+        found.append(f"between other labels: {_texts(others)}")
     return found
+
+
+def _texts(count: int) -> str:
+    return f"{count} text{'s' * (count > 1)}"
 
 
 def _answers_of(model: Verified) -> dict[bytes, str]:

@@ -37,7 +37,7 @@ run() {
 }
 
 # resolve PATH: sets RESOLVED: absolute, without symlinks in its folder; 1 if the folder is not there.
-# Not printed: $() would cut off a newline at the end of a name. An absolute or ./ path is no option.
+# Not printed: $() would cut off a newline at the end of a name. An absolute or ./ path cannot be taken for an option.
 resolve() {
 	local path=$1 name=
 	[[ $path == /* ]] || path=./$path

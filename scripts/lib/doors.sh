@@ -49,7 +49,7 @@ VARIABLES=(--env HOME=/tmp)
 [ ! -t 2 ] || VARIABLES+=(--env PRESSBOX_TERMINAL=1)
 [ ! -t 1 ] || VARIABLES+=(--env "PRESSBOX_COLUMNS=$(stty size <&1 | cut -d ' ' -f 2)" --env "TERM=${TERM:-dumb}" --env "NO_COLOR=${NO_COLOR:-}")
 
-# The devcontainer CLI writes paths into options without quoting them, and for one with = it waits for ever.
+# The devcontainer CLI writes paths into options without quoting them, and waits without end for one with =.
 case $ROOT in
 *[,=\"]* | *[[:cntrl:]]*) FRESH="the devcontainer CLI cannot mount a checkout with such a path, $ROOT; move it" ;;
 esac
@@ -233,7 +233,7 @@ require_devcontainer_cli() {
 }
 
 # signing_line: key and passphrase in one line, as signing.py reads them; an empty one for what does
-# not sign. Of one that cannot be read a blank is left, which is no key either.
+# not sign. A blank is left of one that cannot be read: not a key either.
 signing_line() {
 	if [ -n "$SIGNS" ]; then
 		content "$KEY_FILE" "$SIGNING_KEY" | base64 | tr -d '\n'

@@ -179,7 +179,7 @@ def test_of_many_texts_the_first_are_shown_and_the_others_counted(model, corpus,
     found = differing(*(verified(evaluated(model, corpus, each)) for each in (before, after)))
     assert found["answers"][0] == "20 of 30 texts are answered differently"
     assert len(found["answers"]) == 7
-    assert found["answers"][-1] == "golf → tennis: 15 more"
+    assert found["answers"][-1] == "golf → tennis: 15 texts"
 
 
 def test_a_model_that_does_not_say_what_it_answered_is_said_not_to(small):
@@ -196,6 +196,7 @@ def test_metrics_are_told_before_after_and_by_how_much(model, corpus, verified):
     assert comparison.compare(*models)["metrics"] == [
         "accuracy 0.75 → 1.0 (+0.25)",
         "macro_f1 0.4286 → 1.0 (+0.5714)",
+        "rows 4, unchanged",
     ]
 
 
