@@ -57,8 +57,9 @@ USAGE
 usage: scripts/pressbox.sh predict [OPTION]... MODEL [TEXT]...
 Say which label texts have: the arguments, or else each line of standard input.
 
-  --file FILE      read the texts from there: one on each line, or a table as train.sh takes them
-                   (.csv, .tsv, .jsonl, .ndjson, .json, .parquet; each also .gz or .zst)
+  --file FILE      read the texts from there (default: standard input): one on each line, or a
+                   table as train.sh takes them (.csv, .tsv, .jsonl, .ndjson, .json, .parquet; each
+                   also .gz or .zst)
   --output FILE    write the rows and their answers there, in one of these formats
   --all            say the probability of every label
   --text-column NAME

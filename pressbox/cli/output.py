@@ -21,10 +21,11 @@ def columns() -> int | None:
 
     A door of the scripts, which has a pipe there, tells it of its own.
     """
-    if sys.stdout.isatty():
-        return shutil.get_terminal_size().columns
     told = os.environ.get("PRESSBOX_COLUMNS", "")
-    return int(told) if told.isdecimal() and int(told) else None
+    if not sys.stdout.isatty() and not told.isdecimal():
+        return None
+    # A terminal that does not know its width says 0.
+    return (told.isdecimal() and int(told)) or shutil.get_terminal_size().columns
 
 
 def marked(word: str) -> str:

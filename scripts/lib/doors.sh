@@ -47,7 +47,9 @@ CONTAINER=
 VARIABLES=(--env HOME=/tmp)
 # Who looks at our standard error or output is a person, although a pipe lies between.
 [ ! -t 2 ] || VARIABLES+=(--env PRESSBOX_TERMINAL=1)
-[ ! -t 1 ] || VARIABLES+=(--env "PRESSBOX_COLUMNS=$(stty size <&1 | cut -d ' ' -f 2)" --env "TERM=${TERM:-dumb}" --env "NO_COLOR=${NO_COLOR:-}")
+[ ! -t 1 ] || {
+	VARIABLES+=(--env "PRESSBOX_COLUMNS=$(stty size <&3 | cut -d ' ' -f 2)" --env "TERM=${TERM:-dumb}" --env "NO_COLOR=${NO_COLOR:-}")
+} 3>&1
 
 # The devcontainer CLI writes paths into options without quoting them, and waits without end for one with =.
 case $ROOT in

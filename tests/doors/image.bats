@@ -144,7 +144,7 @@ log_is_kept() {
 	local log said
 	while IFS='|' read -r log said; do
 		printf '%b\n' "$log" >"$BATS_TEST_TMPDIR/log"
-		PATH=$BATS_TEST_TMPDIR/stubs:$PATH run -1 --separate-stderr scripts/train.sh
+		BASE_IMAGE='' PATH=$BATS_TEST_TMPDIR/stubs:$PATH run -1 --separate-stderr scripts/train.sh
 		one_error "$said"
 		[[ $stderr != *"could not be fetched"* || $stderr == *"; run this again with --bootstrap, which makes one"* ]]
 	done <<-'LOGS'

@@ -85,8 +85,8 @@ learns() {
 		run -2 --separate-stderr scripts/test.sh $arguments
 		one_error "$said"
 	done <<-WRONG
-		-k corpus|unknown argument '-k'
-		unit integration|one suite at a time
+		-k corpus|unknown option '-k'
+		unit integration|unknown argument 'integration'
 		arm64 -k corpus|unknown argument '-k'
 		unit --data x.csv|--data is for the newsroom's own model
 		newsroom --data|--data needs a value

@@ -152,7 +152,7 @@ untouched() {
 	chown 4711 "$BATS_TEST_TMPDIR/locked"
 	chmod 555 "$BATS_TEST_TMPDIR/locked"
 	run -1 --separate-stderr scripts/train.sh --output "$BATS_TEST_TMPDIR/locked/sports.tar.gz"
-	one_error "cannot be written to"
+	one_error "no model can be written to"
 	[[ $stderr != *accuracy* ]]
 }
 
