@@ -1,10 +1,9 @@
-"""The passport of an image: what it is made of, as far as that can steer a training.
+"""The passport of an image: everything in it that can steer a training.
 
-The last step of the image's build runs this file by itself, on what is installed, and leaves in
-``FOLDER``: ``passport.json``, whose SHA-256 is the environment digest; ``files.json``, all that
-lies where a training may load code from; and ``inputs.sha256``, what the image was built from. Not
-the door, the user, the host or the time take part, so the same image has the same passport through
-every door.
+The last step of the image's build runs this file by itself, on what is installed, and writes to
+``FOLDER``: ``passport.json``, whose SHA-256 is the environment digest; ``files.json``, all that a
+training may load code from; and ``inputs.sha256``, what the image was built from. Door, user, host
+and time take no part, so that an image has the same passport through every door.
 """
 
 import hashlib
@@ -32,8 +31,8 @@ STEERING = (
     "SOURCE_DATE_EPOCH",
     "TZ",
 )
-# What a training may load code from. What users, editors and certificate authorities add lies
-# elsewhere, and so does Poetry.
+# Where a training may load code from. What users, editors and certificate authorities add is
+# elsewhere, and so is Poetry.
 LOADED = (
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
@@ -55,16 +54,17 @@ DISTRIBUTION = re.compile(r"([A-Za-z0-9_.]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)
 
 
 def canonical(content: dict) -> bytes:
-    """The one way in which a passport is written, and its list of files."""
+    """The bytes of a passport, or of a list of files, which have only one form."""
     return json.dumps(content, sort_keys=True, indent=1).encode() + b"\n"
 
 
 def digest(content: bytes) -> str:
+    """``sha256:<hex>`` of the content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def describe(files: dict[str, str]) -> dict:
-    """The passport of the running environment, whose files are these, as ``measure`` has them."""
+    """The passport of the running environment. files: what ``measure`` found in it."""
     release = platform.freedesktop_os_release()
     python = {path: files[path] for path in files if path.startswith(PYTHON)}
     return {
@@ -101,7 +101,7 @@ def debian_packages() -> dict[str, str]:
 def python_packages() -> dict[str, tuple[str, Path]]:
     """Version and metadata of each distribution on Python's path, by its normalised name.
 
-    Read from the names of the folders, which pip gives them: opening all takes a quarter second.
+    Read from the names that pip gives their folders: opening all takes a quarter of a second.
     """
     packages = {}
     for folder in map(Path, sys.path):
@@ -110,13 +110,13 @@ def python_packages() -> dict[str, tuple[str, Path]]:
         for entry in sorted(folder.iterdir()):
             if found := DISTRIBUTION.fullmatch(entry.name):
                 name = re.sub(r"[-_.]+", "-", found[1]).lower()
-                # Of two with one name, the first is the one that is imported.
+                # Of two with the same name, Python imports the first.
                 packages.setdefault(name, (found[2], entry))
     return packages
 
 
 def _files_of(metadata: Path, files: dict[str, str]) -> dict[str, str]:
-    """Of the files, those that a distribution has installed; of Debian's, its metadata alone."""
+    """Those of the files that a distribution installed; for one of Debian's, only its metadata."""
     record = metadata / "RECORD"
     if not record.is_file():
         within = {str(metadata), *map(str, metadata.glob("*"))}
@@ -127,15 +127,15 @@ def _files_of(metadata: Path, files: dict[str, str]) -> dict[str, str]:
 
 
 def measure(paths: Iterable[str] = LOADED) -> dict[str, str]:
-    """What lies in these places, folders and all, each entry as ``entry`` describes it."""
+    """What is in these places, folders included: path to what ``entry`` says of it."""
     entries = ((path, entry(path)) for path in _walk(paths))
     return {path: found for path, found in entries if found}
 
 
 def entry(path: str) -> str | None:
-    """What is there, as everybody sees it: its kind, permissions and content; None for nothing.
+    """What is there, as everybody sees it: kind, permissions and SHA-256; None if nothing is.
 
-    Of a link, where it leads, and the content of the file at its end.
+    For a link: where it leads, and the SHA-256 of the file at its end.
     """
     try:
         mode = os.lstat(path).st_mode
@@ -159,7 +159,7 @@ def _is_open(folder: int) -> bool:
 
 
 def file_digest(path: str) -> str | None:
-    """The SHA-256 of what everybody may read there, None if that is no file."""
+    """The SHA-256 of the file, in hexadecimal; None if there is none that everybody may read."""
     try:
         state = os.stat(path)
         if not stat.S_ISREG(state.st_mode) or not state.st_mode & stat.S_IROTH:
@@ -185,16 +185,20 @@ def _walk(paths: Iterable[str]) -> Iterator[str]:
 
 
 def sums(files: dict[str, str]) -> bytes:
-    """The files as ``sha256sum`` writes and checks them."""
+    """The files, path to SHA-256, as ``sha256sum`` writes and checks them."""
     return "".join(f"{files[path]}  {path}\n" for path in sorted(files)).encode()
 
 
 def parsed_sums(content: bytes) -> dict[str, str]:
+    """The files in what ``sums`` returned: path to SHA-256."""
     return {line[66:]: line[:64] for line in content.decode().splitlines()}
 
 
 def issue(folder: Path, sources: Path) -> None:
-    """Write the passport of what is running, and the sums of what lies in ``sources``."""
+    """Write to ``folder`` the passport of what is running, and the sums of what is in ``sources``.
+
+    Raises FileExistsError if the folder is there already.
+    """
     files = measure()
     inputs = {
         path.removeprefix(f"{sources}/"): content
