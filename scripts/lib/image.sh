@@ -9,8 +9,8 @@ IMAGE=pressbox
 LOCAL_BASE=pressbox-base:trixie
 # Everything the image is made of.
 INPUTS=(
-	.dockerignore .devcontainer/Dockerfile .devcontainer/font_list.py .devcontainer/layer.sh
-	.devcontainer/pressbox_checkout.py .devcontainer/tools.txt
+	.dockerignore .devcontainer/Dockerfile .devcontainer/debian.in .devcontainer/debian.lock .devcontainer/debian.sh
+	.devcontainer/font_list.py .devcontainer/layer.sh .devcontainer/pressbox_checkout.py .devcontainer/tools.txt
 	pressbox/environment/passport.py pyproject.toml poetry.lock
 	third_party/special_k/pyproject.toml third_party/special_k/repackage.py
 )
@@ -98,18 +98,30 @@ make_base() {
 	[ -n "$architecture" ] || architecture=$(dpkg --print-architecture)
 	folder=$TEMPORARY/base
 	mkdir "$folder"
-	# shellcheck disable=SC2016 # $1 is the new root, for mmdebstrap's hook
-	if ! SOURCE_DATE_EPOCH=1764000000 mmdebstrap --architectures="$architecture" --variant=minbase --include=ca-certificates \
-		--dpkgopt='path-exclude=/usr/share/doc/*' \
-		--dpkgopt='path-exclude=/usr/share/locale/*' \
-		--dpkgopt='path-exclude=/usr/share/man/*' \
-		--customize-hook='find /usr/local/share/ca-certificates -name "*.crt" -exec cp -L {} "$1/usr/local/share/ca-certificates/" \; && chroot "$1" update-ca-certificates' \
-		trixie "$folder/base.tar" >"$folder/log" 2>&1; then
+	# apt knows archives of a date since its version 3. Where none is reached, debian.lock judges the present one.
+	if ! populate_base "$architecture" "$folder" "$(sed -n 's/^snapshot //p' "$ROOT/.devcontainer/debian.lock")" &&
+		! populate_base "$architecture" "$folder"; then
 		tail -n 20 "$folder/log" >&2
 		die "$EX_FAILED" "making the base failed; its last lines are above"
 	fi
 	load_base "$tag" "$architecture" "$folder"
 	rm -rf "$folder"
+}
+
+# populate_base ARCHITECTURE FOLDER [DATE]: FOLDER/base.tar, from the archive of that date or of today
+populate_base() {
+	local dated=()
+	if [ -n "${3:-}" ]; then
+		apt-get --help | grep -q '^apt [3-9]' || return 1
+		dated=(--aptopt="APT::Snapshot \"$3\"" --aptopt='APT::Update::Error-Mode "any"')
+	fi
+	# shellcheck disable=SC2016 # $1 is the new root, for mmdebstrap's hook
+	SOURCE_DATE_EPOCH=1764000000 mmdebstrap --architectures="$1" --variant=minbase --include=ca-certificates "${dated[@]}" \
+		--dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/man/*' \
+		--customize-hook='find /usr/local/share/ca-certificates -name "*.crt" -exec cp -L {} "$1/usr/local/share/ca-certificates/" \; && chroot "$1" update-ca-certificates' \
+		trixie "$2/base.tar" >"$2/log" 2>&1
 }
 
 # load_base TAG ARCHITECTURE FOLDER: make an image of FOLDER/base.tar. Its ID depends on nothing else;
@@ -164,6 +176,9 @@ steps() {
 build_failed() {
 	local log=$1 kept step='' why='' said
 	! grep -qF "$LOCK_IS_OLDER" "$log" || lock_is_older
+	# debian.sh says in such a line what is wrong, and what to do.
+	said=$(sed -n 's/^\(#[0-9]* [0-9.]* \)\{0,1\}error: \(.*; .*\)$/\2/p' "$log" | head -n 1)
+	[ -z "$said" ] || die "$EX_FAILED" "$said"
 	{
 		IFS= read -r step && IFS= read -r why
 		said=$(tail -n 15)
