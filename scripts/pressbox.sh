@@ -117,6 +117,8 @@ usage: scripts/pressbox.sh doctor [OPTION]...
 Check the engine, the image, the dev container, the environment and the keys, and say how to
 fix what is wrong. Exit status 4 if something has drifted or is stale.
 
+  --files-before FILE
+                   /opt/pressbox/files.json of the image before, to name what --accept finds changed
   --accept         add the present environment to .devcontainer/environment.lock, and say what has
                    changed since the last one; a release demands one of that list
   --deep           read every file of the environment
@@ -234,7 +236,7 @@ let_option() {
 	show,--html) write_file page "$value" && value=${SEEN[page]} ;;
 	predict,--output) write_file output "$value" && value=${SEEN[output]} ;;
 	replay,--data | replay,--test) let_in_source "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
-	*,--trusted | *,--accepted | *,--file) read_path "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
+	*,--trusted | *,--accepted | *,--file | *,--files-before) read_path "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
 	*)
 		options+=("$1")
 		return

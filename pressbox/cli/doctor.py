@@ -1,9 +1,11 @@
 """Looking for what is wrong here."""
 
+import json
 import sys
 from argparse import Namespace
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pressbox.cli import output
 from pressbox.cli.options import Commands, add_command, json_option
@@ -16,6 +18,13 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument(
         "--accept", action="store_true", help="add this environment to the accepted ones"
     )
+    sub.add_argument(
+        "--files-before",
+        metavar="FILE",
+        type=Path,
+        help="/opt/pressbox/files.json of the image before, to name the files that --accept finds"
+        " changed (default: they are not named)",
+    )
     json_option(sub)
 
 
@@ -25,7 +34,9 @@ def doctor(arguments: Namespace) -> None:
     from pressbox.runs.doctor import examine
 
     if arguments.accept:
-        changes = lock.accept(drift.current(deep=True), datetime.now(UTC).date())
+        earlier = arguments.files_before and json.loads(arguments.files_before.read_bytes())
+        here, today = drift.current(deep=True), datetime.now(UTC).date()
+        changes = lock.accept(here, today, earlier=earlier)
         for change in changes:
             note(f"accepted: {change}")
         note("commit .devcontainer/environment.lock" if changes else "already accepted")

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -247,14 +247,25 @@ def _installed() -> dict:
     }
 
 
-def differences(before: dict, after: dict) -> list[str]:
-    """How one passport differs from another, in words; empty if they are equal."""
+Files = Mapping[str, str]
+
+
+def differences(before: dict, after: dict, files: tuple[Files, Files] | None = None) -> list[str]:
+    """How one passport differs from another, in words; empty if they are the same.
+
+    files: what each of them lists (``passport.measure``), to name those that nothing else explains.
+    """
     variables = _changes(
         "variable ", *(_strings(passport["variables"]) for passport in (before, after))
     )
     found = [*_contents(before, after), *variables]
     if not found and before["files"] != after["files"]:
         found = ["files outside of Python's packages differ"]
+        if files:
+            ours, theirs = files
+            names = ours.keys() | theirs.keys()
+            changed = sorted(name for name in names if ours.get(name) != theirs.get(name))
+            found = [f"{found[0]}: {shortened(changed, 'of the image')}"]
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pressbox import ROOT
 from pressbox.atomic import beside
 from pressbox.environment import passport
-from pressbox.environment.drift import Environment, differences, shortened
+from pressbox.environment.drift import Environment, Files, differences, shortened
 from pressbox.errors import Drifted, PressboxError
 
 LOCK = ROOT / ".devcontainer" / "environment.lock"
@@ -78,13 +78,18 @@ def digests(lock: Lock) -> set[str]:
     return {entry["digest"] for entries in lock.values() for entry in entries}
 
 
-def since_latest(issued: dict, lock: Lock) -> list[str]:
+def since_latest(issued: dict, lock: Lock, files: tuple[Files, Files] | None = None) -> list[str]:
     """How an environment differs from the newest accepted one of its architecture, in words.
 
-    issued: its passport.
+    issued: its passport. files: what the newest lists, if that is known, and what this one does.
     """
     entries = lock.get(issued["architecture"])
-    return differences(entries[-1]["passport"], issued) if entries else [FIRST]
+    if not entries:
+        return [FIRST]
+    latest = entries[-1]["passport"]
+    if files and passport.digest(passport.canonical(dict(files[0]))) != latest["files"]["digest"]:
+        files = None
+    return differences(latest, issued, files)
 
 
 def demand(environment: Environment, path: Path = LOCK) -> None:
@@ -104,10 +109,13 @@ def demand(environment: Environment, path: Path = LOCK) -> None:
         )
 
 
-def accept(environment: Environment, today: date, path: Path = LOCK) -> Sequence[str]:
+def accept(
+    environment: Environment, today: date, path: Path = LOCK, earlier: Files | None = None
+) -> Sequence[str]:
     """Add the environment to the list; return what changed since the newest of its architecture.
 
-    today: the date of the entry. Nothing is returned or written if it is the newest already.
+    today: the date of the entry. earlier: the files of the image before, if they are known, to name
+    those that differ. Nothing is returned or written if the environment is the newest already.
     Raises Drifted for an environment that has drifted, PressboxError if ``path`` cannot be read or
     written.
     """
@@ -122,10 +130,11 @@ def accept(environment: Environment, today: date, path: Path = LOCK) -> Sequence
     entries = lock.get(issued["architecture"], ())
     if entries and entries[-1]["digest"] == environment.digest:
         return ()
+    files = (earlier, environment.files) if earlier else None
     entry = {
         "digest": environment.digest,
         "date": today.isoformat(),
-        "changes": since_latest(issued, lock),
+        "changes": since_latest(issued, lock, files),
         "passport": issued,
     }
     lock[issued["architecture"]] = (*entries, entry)

@@ -224,14 +224,17 @@ start_dev_container() {
 require_devcontainer_cli() {
 	own_place "$TOOLCHAIN/node_modules"
 	if [ ! -x "$DEVCONTAINER" ] || [ "$TOOLCHAIN/package-lock.json" -nt "$TOOLCHAIN/node_modules/.package-lock.json" ]; then
-		if ! has npm; then
-			[ -n "$BOOTSTRAP" ] || die "$EX_UNAVAILABLE" "the devcontainer CLI needs Node.js and npm; install them, or run this again with --bootstrap"
-			require_apt "Node.js"
-			apt_install nodejs npm
-		fi
+		require_npm
 		run npm ci --silent --no-audit --no-fund --prefix "$TOOLCHAIN" ||
 			die "$EX_FAILED" "the devcontainer CLI could not be installed; see npm's output above"
 	fi
+}
+
+require_npm() {
+	has npm && return
+	[ -n "$BOOTSTRAP" ] || die "$EX_UNAVAILABLE" "the devcontainer CLI needs Node.js and npm; install them, or run this again with --bootstrap"
+	require_apt "Node.js"
+	apt_install nodejs npm
 }
 
 # signing_line: key and passphrase in one line, as signing.py reads them; an empty one for what does

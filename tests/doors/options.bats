@@ -5,7 +5,7 @@ load doors
 
 setup() {
 	cd "$REPOSITORY"
-	SCRIPTS=(train pressbox verify doctor keys test bench)
+	SCRIPTS=(train pressbox verify doctor keys test bench update)
 }
 
 # options_in: the long options that a help text on standard input names

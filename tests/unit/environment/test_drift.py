@@ -350,3 +350,12 @@ def test_two_passports_differ_in_words(expected):
     CHANGES[expected](after)
     [found] = drift.differences(before, after)
     assert found.startswith(expected)
+
+
+def test_files_that_nothing_else_explains_are_named_where_both_lists_are_known():
+    after = copy.deepcopy(REAL.passport)
+    after["files"]["digest"] = "x"
+    files = ({"/a": "1", "/b": "1", "/c": "1"}, {"/a": "1", "/b": "2", "/d": "1"})
+    assert drift.differences(REAL.passport, after, files) == [
+        "files outside of Python's packages differ: /b, /c, /d"
+    ]

@@ -51,6 +51,23 @@ def test_an_entry_has_its_date_and_what_changed(path):
         lock.demand(updated(version), path)
 
 
+def listing(files):
+    """An environment of these files."""
+    digest = passport.digest(passport.canonical(files))
+    here = changed(lambda issued: issued["files"].update(digest=digest))
+    return replace(here, files=files)
+
+
+@pytest.mark.parametrize(
+    ("known", "named"),
+    [({"/usr/lib/x": "1"}, ": /usr/lib/x"), ({"/usr/lib/x": "9"}, ""), (None, "")],
+)
+def test_an_entry_names_files_that_changed_if_the_list_is_that_of_the_latest(known, named, path):
+    lock.accept(listing({"/usr/lib/x": "1"}), TODAY, path)
+    changes = lock.accept(listing({"/usr/lib/x": "2"}), TODAY, path, known)
+    assert changes == [f"files outside of Python's packages differ{named}"]
+
+
 def test_what_is_accepted_already_is_not_added_again(path):
     lock.accept(surroundings(), TODAY, path)
     before = path.read_bytes()
