@@ -4,6 +4,8 @@ HEEDS=(PRESSBOX_DATA_HOME)
 . -- "${0%"${0##*/}"}lib/begin.sh"
 # shellcheck source=scripts/lib/sources.sh
 . "$ROOT/scripts/lib/sources.sh"
+# shellcheck source=scripts/lib/clean.sh
+. "$ROOT/scripts/lib/clean.sh"
 
 # usage_of_policy: the options with which a model is demanded
 usage_of_policy() {
@@ -121,6 +123,8 @@ fix what is wrong. Exit status 4 if something has drifted or is stale.
                    /opt/pressbox/files.json of the image before, to name what --accept finds changed
   --accept         add the present environment to .devcontainer/environment.lock, and say what has
                    changed since the last one; a release demands one of that list
+  --clean          do nothing but remove what earlier builds have left on the engine (images and
+                   stopped dev containers of Pressbox) and .cache/, and say how much room that made
   --deep           read every file of the environment
   --json           for programs: of what is inside alone
 
@@ -270,12 +274,13 @@ COMMANDS=(verify show predict compare replay doctor keys fetch)
 read_options "$@"
 verb=${ARGUMENTS[0]:-}
 [ -n "$verb" ] || die "$EX_USAGE" "which command? e.g. scripts/pressbox.sh verify models/sports.tar.gz; see --help"
-door='' accept='' json='' from_file='' taken=()
+door='' accept='' clean='' json='' from_file='' taken=()
 for given in "${GIVEN[@]}"; do
 	case $given in
 	--door=*) door=${given#*=} && continue ;;
 	--file=*) from_file=yes ;;
 	--accept) accept=yes ;;
+	--clean) clean=yes && continue ;;
 	--json) json=yes ;;
 	esac
 	taken+=("$given")
@@ -361,6 +366,12 @@ replay)
 	fi
 	;;
 doctor)
+	if [ -n "$clean" ]; then
+		[ "$DOOR" != inside ] || die "$EX_USAGE" "what builds have left is on the host; run this there"
+		require_engine "$DOOR"
+		clean_up
+		exit
+	fi
 	if [ "$DOOR" != inside ]; then
 		[ -z "$accept" ] || let_write_at "$ROOT/.devcontainer"
 		examine_outside
