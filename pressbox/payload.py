@@ -21,7 +21,7 @@ COEFFICIENTS, VOCABULARY = "coefficients.npy", "vocabulary.json"
 
 # Bytes that a model may have at most, before compression: enough for a vocabulary of two million
 # terms and twenty labels.
-MAX_INFLATED = 512 << 20
+MAX_INFLATED_BYTES = 512 << 20
 FEWER_TERMS = "keep fewer terms in train.py: raise min_df, or set max_features"
 
 # Booleans, integers, floating-point and complex numbers, in this machine's byte order.

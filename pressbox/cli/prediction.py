@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from pressbox.cli import options, output
 from pressbox.console import note
 from pressbox.data import decoding, tables, writing
+from pressbox.data.decoding import MAX_LINE_CHARACTERS
 from pressbox.errors import PressboxError, UsageError, visible
 
 if TYPE_CHECKING:
@@ -171,9 +172,9 @@ def _decoded(stream: BufferedReader, encoding: str) -> Iterator[list[str]]:
     decoder, rest, number = decoding.decoder(stream, encoding), "", 0
     while chunk := stream.read1(CHUNK_BYTES):
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-        if len(rest) > decoding.LONGEST_LINE:
+        if len(rest) > MAX_LINE_CHARACTERS:
             raise PressboxError(
-                f"line {number + len(lines) + 1} is longer than {decoding.LONGEST_LINE >> 20} MiB",
+                f"line {number + len(lines) + 1} is longer than {MAX_LINE_CHARACTERS >> 20} MiB",
                 "split it: a line is one text",
             )
         if lines:

@@ -20,7 +20,7 @@ from pressbox.errors import PressboxError, visible
 
 # One row in so many is held out of a source that has no test part of its own.
 HELD_OUT = 5
-MOST_TEXTS = 2_000_000
+MAX_TEXTS = 2_000_000
 # Of remarkable texts, so many are told, and so many characters of each.
 TOLD, BEGINNING = 3, 40
 
@@ -121,9 +121,9 @@ def _cleaned(found: Iterable[Found], source: str) -> list[Row]:
                 torn.add(f"{place}: {text[:BEGINNING]!r} is labelled {label}, earlier {before}")
             elif len(labels) + repeated.count + torn.count < len(cleaned):
                 repeated.add(f"{place}: {text[:BEGINNING]!r}")
-            if len(cleaned) > MOST_TEXTS:
+            if len(cleaned) > MAX_TEXTS:
                 raise PressboxError(
-                    f"{source} has more than {MOST_TEXTS:,} texts{_if_one_label(cleaned)}",
+                    f"{source} has more than {MAX_TEXTS:,} texts{_if_one_label(cleaned)}",
                     "give a sample of them",
                 )
     if empty:

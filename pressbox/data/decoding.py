@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pressbox.errors import PressboxError
 
-LONGEST_LINE = 4 << 20  # characters
+MAX_LINE_CHARACTERS = 4 << 20
 # How files begin that are not text, whatever their names say.
 POINTERS = {
     b"version https://git-lfs.github.com/spec/": "a Git LFS pointer; git lfs pull",

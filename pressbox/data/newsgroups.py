@@ -20,7 +20,7 @@ from pressbox.errors import PressboxError
 CATEGORIES = ("rec.sport.baseball", "rec.sport.hockey")
 FETCH = "python -m pressbox fetch newsgroups"
 LARGEST, BLOCK = 64 << 20, 1 << 20  # bytes
-TIMEOUT = 60  # seconds
+DOWNLOAD_TIMEOUT_S = 60
 
 
 def archive():
@@ -58,7 +58,7 @@ def fetch() -> bool:
 
 def _download(file: io.BufferedRandom) -> None:
     digest, size = hashlib.sha256(), 0
-    with urllib.request.urlopen(archive().url, timeout=TIMEOUT) as response:  # noqa: S310
+    with urllib.request.urlopen(archive().url, timeout=DOWNLOAD_TIMEOUT_S) as response:  # noqa: S310
         while block := response.read(BLOCK):
             digest.update(block)
             file.write(block)

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, TextIO
 
 from pressbox.console import note
-from pressbox.data.decoding import LONGEST_LINE, damaged, encoding_of, kind_of, readable
+from pressbox.data.decoding import MAX_LINE_CHARACTERS, damaged, encoding_of, kind_of, readable
 from pressbox.errors import PressboxError, UsageError
 
 # What is read at a time.
@@ -164,16 +164,16 @@ Cells = Iterator[tuple[str, Any]]
 
 
 def _lines(stream: io.BufferedReader, path: Path, given: str, newline: str) -> Iterator[str]:
-    """Decoded lines, none longer than LONGEST_LINE: garbage is refused early, not swallowed."""
+    """Decoded lines; a longer one than MAX_LINE_CHARACTERS is refused before it is read whole."""
     encoding = encoding_of(stream.peek(4), given)
     number = 0
     try:
         with io.TextIOWrapper(stream, encoding, newline=newline) as decoded:
-            while line := decoded.readline(LONGEST_LINE + 1):
+            while line := decoded.readline(MAX_LINE_CHARACTERS + 1):
                 number += 1
-                if len(line) > LONGEST_LINE:
+                if len(line) > MAX_LINE_CHARACTERS:
                     raise PressboxError(
-                        f"line {number} of {path} is longer than {LONGEST_LINE >> 20} MiB",
+                        f"line {number} of {path} is longer than {MAX_LINE_CHARACTERS >> 20} MiB",
                         "this is not a table of texts; give another file or split that text",
                     )
                 yield line
@@ -194,7 +194,7 @@ def _csv(
     whole: bool,
     delimiter: str,
 ) -> Cells:
-    csv.field_size_limit(LONGEST_LINE)
+    csv.field_size_limit(MAX_LINE_CHARACTERS)
     delimiter = layout.delimiter or delimiter
     lines = _lines(stream, path, layout.encoding, newline="")
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
@@ -296,7 +296,7 @@ def _array(decoded: TextIO, path: Path) -> Iterator[object]:
             entry, at = decoder.raw_decode(text, value)
         except (ValueError, RecursionError) as error:
             block = decoded.read(BLOCK_BYTES)
-            if not block or len(text) - at > LONGEST_LINE:
+            if not block or len(text) - at > MAX_LINE_CHARACTERS:
                 raise PressboxError(
                     f"row {number + 1} of {path} is not JSON ({error})", "give an array of objects"
                 ) from error

@@ -118,7 +118,7 @@ def _scores(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _macro_f1(confusions: np.ndarray) -> np.ndarray:
-    """Mean F1 over the labels that occur, as truth or as prediction: (n_confusions,)."""
+    """Mean F1 over the labels that occur, as y_true or as y_pred: (n_confusions,)."""
     return np.nanmean(_scores(confusions)[2], axis=-1)
 
 

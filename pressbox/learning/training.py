@@ -27,7 +27,7 @@ from pressbox.data.tables import listed
 from pressbox.errors import PressboxError, UsageError
 from pressbox.learning import features, newton
 from pressbox.learning.calibration import Calibration, calibrate
-from pressbox.payload import FEWER_TERMS, MAX_INFLATED
+from pressbox.payload import FEWER_TERMS, MAX_INFLATED_BYTES
 from pressbox.provenance.statement import rows_digest
 
 # Decimals that idf, coefficients and intercepts are rounded to (docs/decisions.md says why so few).
@@ -133,10 +133,10 @@ def fit(
 
 def _demand_size(terms: Iterable[str], labels: int) -> None:
     """PressboxError if a model of the terms is sure to be too large, which sealing would find."""
-    if (size := _least_size(terms, labels)) > MAX_INFLATED:
+    if (size := _least_size(terms, labels)) > MAX_INFLATED_BYTES:
         raise PressboxError(
             f"the model would take at least {size >> 20} MiB, and the limit is"
-            f" {MAX_INFLATED >> 20} MiB",
+            f" {MAX_INFLATED_BYTES >> 20} MiB",
             FEWER_TERMS,
         )
 

@@ -28,9 +28,9 @@ INKS = ("ink", "quiet", "faint", "accent", "cell", "miss", "paper", "rule")
 COLOURS = {name: f"#0000{number:02x}" for number, name in enumerate(INKS, 1)}
 CLASSES = {colour: name for name, colour in COLOURS.items()}
 FONT_SIZE, LETTER = 12, 7.5  # pixels; how wide a letter is, for the margins
-LONGEST_LABEL = 24
+MAX_LABEL_CHARACTERS = 24
 # With more labels there is no picture.
-MOST_LABELS = 60
+MAX_DRAWN_LABELS = 60
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def _undisturbed(draw):
 
 @_undisturbed
 def confusion(counts: list[list[int]], labels: list[str]) -> Picture | None:
-    """The confusion matrix, truth x predicted; None if there are too many labels to draw."""
+    """The confusion matrix, y_true x y_pred; None if there are too many labels to draw."""
     size = len(labels)
-    if size > MOST_LABELS:
+    if size > MAX_DRAWN_LABELS:
         return None
     names = [_shortened(label) for label in labels]
     cell = 36 if size <= 16 else 26
@@ -126,7 +126,7 @@ def reliability(bins: list[list]) -> Picture:
 
 
 def _shortened(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+    return label if len(label) <= MAX_LABEL_CHARACTERS else label[: MAX_LABEL_CHARACTERS - 1] + "…"
 
 
 class _Canvas:

@@ -315,15 +315,15 @@ def _baseline(found: Quality) -> Fraction:
 
 
 def _confusions(evaluation: dict) -> list[tuple[str, str, int]]:
-    """What was taken for what more than once, the most often first: (truth, predicted, texts)."""
+    """What was taken for what more than once, the most often first: (y_true, predicted, texts)."""
     labels = evaluation["order"]
     found = [
-        (-count, truth, predicted)
-        for truth, counts in zip(labels, evaluation["confusion"], strict=True)
+        (-count, y_true, predicted)
+        for y_true, counts in zip(labels, evaluation["confusion"], strict=True)
         for predicted, count in zip(labels, counts, strict=True)
-        if count > 1 and truth != predicted
+        if count > 1 and y_true != predicted
     ]
-    return [(truth, predicted, -count) for count, truth, predicted in sorted(found)[:NAMED]]
+    return [(y_true, predicted, -count) for count, y_true, predicted in sorted(found)[:NAMED]]
 
 
 def _pictures(evaluation: dict) -> dict:

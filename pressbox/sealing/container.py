@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pressbox.errors import NotTrusted, Reason, UsageError
-from pressbox.payload import MAX_INFLATED
+from pressbox.payload import MAX_INFLATED_BYTES
 from pressbox.sealing.armour import MAX_SIGNED_BYTES
 from pressbox.sealing.metadata import SIGNED, VERSION
 
 # What anybody may have us do before there is a signature to look at, which comes last in a file:
-# to keep so many bytes and inflate MAX_INFLATED, which takes about a second.
-MAX_FILE = 128 << 20
+# to keep so many bytes and inflate MAX_INFLATED_BYTES, which takes about a second.
+MAX_FILE_BYTES = 128 << 20
 # A smaller file may inflate to less: this, enough for arrays of zeros, and so many times its size.
 BASE_INFLATED_BYTES, MAX_INFLATION_FACTOR = 128 << 20, 8
 MAX_MEMBERS = 64
@@ -84,14 +84,14 @@ def read_open(file) -> bytearray:
     head = file.read(BLOCK_BYTES)
     if not GZIP_HEADER.match(head):
         raise NotTrusted(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")
-    too_large = NotTrusted(Reason.FILE, f"it is larger than {MAX_FILE >> 20} MiB")
-    if os.fstat(file.fileno()).st_size > MAX_FILE:
+    too_large = NotTrusted(Reason.FILE, f"it is larger than {MAX_FILE_BYTES >> 20} MiB")
+    if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
         raise too_large
     # read(n) would reserve all n bytes at once, and joining parts would hold them twice.
     content = bytearray(head)
     while part := file.read(CHUNK_BYTES):
         content += part
-        if len(content) > MAX_FILE:
+        if len(content) > MAX_FILE_BYTES:
             raise too_large
     return content
 
@@ -101,7 +101,7 @@ def inflated(content: bytes | bytearray) -> Iterator[bytes]:
 
     Raises NotTrusted (``compression``) if it is anything else, or inflates to too much.
     """
-    limit = min(MAX_INFLATED, BASE_INFLATED_BYTES + MAX_INFLATION_FACTOR * len(content))
+    limit = min(MAX_INFLATED_BYTES, BASE_INFLATED_BYTES + MAX_INFLATION_FACTOR * len(content))
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     if not GZIP_HEADER.match(content):
         raise NotTrusted(Reason.COMPRESSION, "it is not a gzip file as special_k writes it")

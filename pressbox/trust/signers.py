@@ -53,7 +53,7 @@ PUBLIC_KEY = re.compile(
     rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\n(?:[!-~]+: [^\n]*\n)*\n"
     rb"([A-Za-z0-9+/\n]+={0,2})\n(?:=[A-Za-z0-9+/]{4}\n)?-----END PGP PUBLIC KEY BLOCK-----"
 )
-MAX_KEY = 64 << 10  # bytes; a larger one hangs special_k's own importer
+MAX_KEY_BYTES = 64 << 10  # a larger one hangs special_k's own importer
 TRUST_HEAD = (
     "# Ownertrust for special_k: FINGERPRINT:6: is ultimate. The same fingerprints as in\n"
     f"# {NAMES}.\n"
@@ -148,14 +148,14 @@ def _read_list(path: Path) -> list[str]:
 
 def _json(path: Path) -> object:
     with open(path, "rb") as file:
-        return json.loads(file.read(MAX_KEY))
+        return json.loads(file.read(MAX_KEY_BYTES))
 
 
 def _read_key(path: Path) -> bytes:
     with open(path, "rb") as file:
-        armoured = file.read(MAX_KEY + 1)
-    if len(armoured) > MAX_KEY:
-        raise ValueError(f"{path.name} is larger than {MAX_KEY >> 10} KiB")
+        armoured = file.read(MAX_KEY_BYTES + 1)
+    if len(armoured) > MAX_KEY_BYTES:
+        raise ValueError(f"{path.name} is larger than {MAX_KEY_BYTES >> 10} KiB")
     _dearmoured(path.name, armoured)
     return armoured
 

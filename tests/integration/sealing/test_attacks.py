@@ -456,10 +456,10 @@ def test_an_unsigned_file_as_large_as_may_be_takes_bearable_time_and_memory(
     chunk, reason, tmp_path
 ):
     path, piece = tmp_path / "bomb.tar.gz", chunk()
-    times = container.MAX_FILE // len(squeezed((piece, 1)))
+    times = container.MAX_FILE_BYTES // len(squeezed((piece, 1)))
     content = squeezed(begun(size=(1 << 33) - 1), (piece, times))
-    path.write_bytes(content[: container.MAX_FILE])
-    assert len(content) > 0.9 * container.MAX_FILE
+    path.write_bytes(content[: container.MAX_FILE_BYTES])
+    assert len(content) > 0.9 * container.MAX_FILE_BYTES
     verdict, _, busy = verdict_apart(path)
     # Where others work, too, a second is not one; what this one works is.
     assert (verdict in (reason, Reason.COMPRESSION), busy < SECONDS) == (True, True), busy
@@ -468,7 +468,7 @@ def test_an_unsigned_file_as_large_as_may_be_takes_bearable_time_and_memory(
 def test_a_file_over_the_cap_is_refused_without_being_read(tmp_path):
     path = tmp_path / "large.tar.gz"
     path.write_bytes(GZIP)
-    os.truncate(path, container.MAX_FILE + 1)
+    os.truncate(path, container.MAX_FILE_BYTES + 1)
     assert verdict_apart(path)[0] == Reason.FILE
 
 

@@ -67,7 +67,7 @@ def test_a_model_takes_the_place_of_the_earlier_one_in_one_step(seal, earlier, s
 # The key
 
 
-@pytest.mark.parametrize("bound", ["MAX_FILE", "MAX_INFLATED"])
+@pytest.mark.parametrize("bound", ["MAX_FILE_BYTES", "MAX_INFLATED_BYTES"])
 def test_a_model_that_nobody_could_open_is_too_large(bound, seal, untouched, monkeypatch):
     monkeypatch.setattr(container, bound, 1 << 10)
     with pytest.raises(PressboxError, match="too large to be opened") as error:

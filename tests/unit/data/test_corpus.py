@@ -347,7 +347,7 @@ def test_a_flood_of_rows_without_labels_stops_at_the_first(tmp_path):
 def test_ten_million_rows_of_one_class_stop_at_the_bound(tmp_path, monkeypatch):
     path = tmp_path / "flood.csv"
     path.write_bytes(b"text,label\n" + b"a text,golf\n" * 100_000)
-    monkeypatch.setattr(corpora, "MOST_TEXTS", 50_000)
+    monkeypatch.setattr(corpora, "MAX_TEXTS", 50_000)
     with pytest.raises(PressboxError, match="more than 50,000 texts, all with the label 'golf'"):
         load_corpus(str(path))
 

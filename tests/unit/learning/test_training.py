@@ -53,7 +53,7 @@ def test_a_model_that_is_sure_to_be_too_large_is_refused_before_the_fit(
     numbers = sum(len(payload[f"{name}.npy"]) - 128 for name in ("idf", "coefficients"))
     least = training._least_size(json.loads(payload["vocabulary.json"]), labels)
     assert numbers < least <= numbers + len(payload["vocabulary.json"])
-    monkeypatch.setattr(training, "MAX_INFLATED", least - short_of)
+    monkeypatch.setattr(training, "MAX_INFLATED_BYTES", least - short_of)
     monkeypatch.setattr(training, "calibrate", lambda *given: pytest.fail("it was begun"))
     with pytest.raises(PressboxError if short_of else pytest.fail.Exception) as refusal:
         fit(kept)
