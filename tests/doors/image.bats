@@ -94,11 +94,12 @@ log_is_kept() {
 	changed_checkout
 	printf 'earlier' >models/sports.tar.gz
 	# shellcheck disable=SC2016 # expanded in the build
-	echo 'RUN set -eux; for i in $(seq 40); do echo line $i; done; echo what is wrong >&2; exit 7' >>.devcontainer/Dockerfile
+	echo 'RUN for i in $(seq 40); do echo line $i >&2; done; echo what is wrong >&2; exit 7' >>.devcontainer/Dockerfile
 	run -1 --separate-stderr scripts/train.sh
-	one_error "the image was not built: step [stage-8 2/2] failed"
+	one_error "the image was not built: step [stage-"
+	[[ $stderr == *" 2/2] failed; its last lines are above"* ]]
 	[ "$(grep -c 'RUN for i in' <<<"$stderr")" = 1 ]
-	[[ $stderr == *$'\nline 40\n'*$'\nwhat is wrong\n'* && $stderr != *"line 9"* && $stderr != *registr* ]]
+	[[ $stderr == *$'\nline 40\nwhat is wrong\n'* && $stderr != *"line 9"* && $stderr != *registr* ]]
 	[ "$(wc -l <<<"$stderr")" -le 20 ]
 	log_is_kept 'line 9$'
 	[ "$(cat models/sports.tar.gz)" = earlier ]
@@ -106,8 +107,7 @@ log_is_kept() {
 
 @test "a package that is not there is in the last lines of the step that wants it" {
 	changed_checkout
-	sed 's/ca-certificates git gnupg/ca-certificates no-such-package git gnupg/' .devcontainer/Dockerfile >"$BATS_TEST_TMPDIR/Dockerfile"
-	cp "$BATS_TEST_TMPDIR/Dockerfile" .devcontainer/Dockerfile
+	echo "os no-such-package" >>.devcontainer/debian.in
 	run -1 --separate-stderr scripts/train.sh
 	one_error "the image was not built: step [os 1/2] failed"
 	[[ $stderr == *"Unable to locate package no-such-package"* && $stderr != *registr* ]]
@@ -170,6 +170,6 @@ log_is_kept() {
 	changed_checkout
 	printf 'RUN echo first\nRUN exit 7\n' >>.devcontainer/Dockerfile
 	run -1 script -qefc scripts/train.sh "$BATS_TEST_TMPDIR/screen" </dev/null
-	grep -q '^  \[stage-8 2/3\] RUN echo first' "$BATS_TEST_TMPDIR/screen"
-	grep -q 'error: the image was not built: step \[stage-8 3/3\] failed' "$BATS_TEST_TMPDIR/screen"
+	grep -q '^  \[stage-[0-9]* 2/3\] RUN echo first' "$BATS_TEST_TMPDIR/screen"
+	grep -q 'error: the image was not built: step \[stage-[0-9]* 3/3\] failed' "$BATS_TEST_TMPDIR/screen"
 }
