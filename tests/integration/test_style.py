@@ -18,30 +18,6 @@ SOURCED = sorted(
 )
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["ruff", "check"],
-        ["ruff", "format", "--check"],
-        [
-            "shellcheck",
-            "-x",
-            "-a",
-            *PROGRAMS,
-            # Of the libraries, what is sourced by nobody.
-            ROOT / "scripts" / "lib" / "supervise.sh",
-            *ROOT.glob("tests/doors/*.bash"),
-        ],
-        ["shfmt", "-d", *PROGRAMS, *SOURCED],
-        ["zizmor", "--offline", ".github"],
-    ],
-    ids=lambda command: " ".join(command[:2]),
-)
-def test_the_tool_finds_nothing(command):
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_pre_commit_finds_nothing(tmp_path):
     tree = shutil.copytree(
         ROOT, tmp_path / "tree", ignore=shutil.ignore_patterns(".git", "node_modules")
