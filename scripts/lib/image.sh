@@ -118,6 +118,7 @@ populate_base() {
 	# shellcheck disable=SC2016 # $1 is the new root, for mmdebstrap's hook
 	SOURCE_DATE_EPOCH=1764000000 mmdebstrap --architectures="$1" --variant=minbase --include=ca-certificates "${dated[@]}" \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-include=/usr/share/doc/*/copyright' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
 		--customize-hook='find /usr/local/share/ca-certificates -name "*.crt" -exec cp -L {} "$1/usr/local/share/ca-certificates/" \; && chroot "$1" update-ca-certificates' \
