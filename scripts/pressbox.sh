@@ -41,17 +41,21 @@ USAGE
 		;;
 	show)
 		cat <<'USAGE'
-usage: scripts/pressbox.sh show [OPTION]... MODEL
+usage: scripts/pressbox.sh show [OPTION]... [MODEL]
 Say what a model is, how good it is, and what it was made of.
 
   --html FILE      write its page there
   --statement      print the in-toto statement itself, as JSON
+  --sbom           print its bill of materials, CycloneDX as JSON; without MODEL, that of the
+                   environment
+  --image REGISTRY/NAME@DIGEST
+                   where the environment has been published, for its bill of materials
   --json           for programs
 USAGE
 		usage_of_policy
 		cat <<'USAGE'
 
-example: scripts/pressbox.sh show models/sports.tar.gz --html ~/sports.html
+example: scripts/pressbox.sh show models/sports.tar.gz --sbom >sports.cdx.json
 USAGE
 		;;
 	predict)
@@ -274,7 +278,7 @@ COMMANDS=(verify show predict compare replay doctor keys fetch)
 read_options "$@"
 verb=${ARGUMENTS[0]:-}
 [ -n "$verb" ] || die "$EX_USAGE" "which command? e.g. scripts/pressbox.sh verify models/sports.tar.gz; see --help"
-door='' accept='' clean='' json='' from_file='' taken=()
+door='' accept='' clean='' json='' from_file='' sbom='' taken=()
 for given in "${GIVEN[@]}"; do
 	case $given in
 	--door=*) door=${given#*=} && continue ;;
@@ -282,6 +286,7 @@ for given in "${GIVEN[@]}"; do
 	--accept) accept=yes ;;
 	--clean) clean=yes && continue ;;
 	--json) json=yes ;;
+	--sbom) sbom=yes ;;
 	esac
 	taken+=("$given")
 done
@@ -293,7 +298,7 @@ options=() positionals=()
 for given in "${taken[@]}"; do let_option "$given"; done
 for given in "${ARGUMENTS[@]:1}" "${REST[@]}"; do let_argument "$given"; done
 
-case $verb,${#positionals[@]} in
+case $verb,${#positionals[@]}$sbom in
 verify,0 | show,0 | predict,0 | replay,0) die "$EX_USAGE" "no model was named; name one, e.g. scripts/pressbox.sh $verb models/sports.tar.gz" ;;
 compare,[01]) die "$EX_USAGE" "compare takes two models, not ${#positionals[@]}; see --help" ;;
 fetch,0) die "$EX_USAGE" "no source was named; e.g. scripts/pressbox.sh fetch newsgroups" ;;

@@ -5,17 +5,29 @@ from argparse import Namespace
 from pathlib import Path
 
 from pressbox.cli import options, output
-from pressbox.errors import NotTrusted, PressboxError
+from pressbox.errors import Drifted, NotTrusted, PressboxError, UsageError
 
 
 def add_commands(commands: options.Commands) -> None:
     options.add_model_command(commands, verify)
-    sub = options.add_model_command(commands, show)
-    sub.add_argument(
+    sub = options.add_model_command(commands, show, needed=False)
+    forms = sub.add_mutually_exclusive_group()
+    forms.add_argument(
         "--statement", action="store_true", help="the in-toto statement itself, as JSON"
     )
-    sub.add_argument(
+    forms.add_argument(
+        "--sbom",
+        action="store_true",
+        help="its bill of materials, CycloneDX as JSON; without a model, that of this environment",
+    )
+    forms.add_argument(
         "--html", metavar="FILE", type=Path, help="write its page there (default: nowhere)"
+    )
+    sub.add_argument(
+        "--image",
+        metavar="REGISTRY/NAME@DIGEST",
+        default="",
+        help="with --sbom and no model: where this environment has been published",
     )
     sub = options.add_command(commands, compare)
     sub.add_argument("before", metavar="A", type=Path, help="e.g. models/sports.tar.gz")
@@ -54,6 +66,15 @@ def show(arguments: Namespace) -> None:
     """Say what a model is, how good, and what it was made of."""
     from pressbox.sealing import tarball
 
+    if arguments.image and (arguments.model or not arguments.sbom):
+        raise UsageError(
+            "--image is for the bill of an environment", "give --sbom with it, and no model"
+        )
+    if not arguments.model:
+        if not arguments.sbom:
+            raise UsageError("no model was named", "name one, e.g. models/sports.tar.gz")
+        output.say_json(_environment_bill(arguments.image))
+        return
     model = tarball.verify(arguments.model, arguments.trusted, options.policy(arguments))
     if arguments.html:
         from pressbox.runs.publishing import write_page
@@ -61,8 +82,28 @@ def show(arguments: Namespace) -> None:
         write_page(model, arguments.html)
     elif arguments.statement:
         output.say_json(model.statement.content)
+    elif arguments.sbom:
+        from pressbox.bom import documents
+
+        output.say_json(documents.of_model(model.facts, model.statement, model.kind))
     else:
         output.say_facts(model.facts.as_json(), arguments.json)
+
+
+def _environment_bill(image: str) -> dict:
+    """The bill of the environment that is running, which has to be the one that was built."""
+    from pressbox.bom import documents
+    from pressbox.environment import drift
+    from pressbox.provenance import code
+
+    here = drift.current()
+    if here.passport is None or here.differences:
+        raise Drifted(
+            "the bill of materials would not be that of what runs here:"
+            f" {drift.shortened(here.differences)}",
+            "rebuild the container, or run scripts/pressbox.sh show --sbom on the host",
+        )
+    return documents.of_environment(here.passport, here.digest, code.current(), image)
 
 
 def compare(arguments: Namespace) -> None:

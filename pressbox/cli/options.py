@@ -65,9 +65,13 @@ def add_command(
     return sub
 
 
-def add_model_command(commands: Commands, command: Callable[[Namespace], None]) -> ArgumentParser:
+def add_model_command(
+    commands: Commands, command: Callable[[Namespace], None], needed: bool = True
+) -> ArgumentParser:
+    """Add a command about a model. needed: whether one has to be named."""
     sub = add_command(commands, command)
-    sub.add_argument("model", type=Path, help="e.g. models/sports.tar.gz")
+    number = None if needed else "?"
+    sub.add_argument("model", type=Path, nargs=number, help="e.g. models/sports.tar.gz")
     json_option(sub)
     policy_options(sub)
     return sub

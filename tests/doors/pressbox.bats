@@ -38,6 +38,16 @@ pressbox() {
 	[[ $output == *'"identical": false'* ]]
 }
 
+@test "show prints the bill of materials of a model, or without one that of the environment" {
+	run -0 --separate-stderr pressbox show --sbom "$AWAY/sports.tar.gz"
+	[[ $output == *'"type": "machine-learning-model"'* ]]
+	run -0 --separate-stderr pressbox show --sbom
+	[[ $output == *'"bomFormat": "CycloneDX"'* ]]
+	[[ $output != *'"machine-learning-model"'* ]]
+	run -2 --separate-stderr pressbox show
+	one_error "no model was named"
+}
+
 @test "show writes a page where it is told to, as a file of whoever runs it" {
 	mkdir "$BATS_TEST_TMPDIR/pages"
 	cd "$BATS_TEST_TMPDIR"

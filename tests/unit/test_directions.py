@@ -14,7 +14,7 @@ FLOORS = (
     ("cli",),
     ("runs",),
     ("own",),
-    ("learning", "page", "sealing"),
+    ("bom", "learning", "page", "sealing"),
     ("classifier", "provenance"),
     ("data", "special_k"),
     ("environment", "trust"),

@@ -103,7 +103,8 @@ def sealed_saying(evil, model, path):
 @pytest.mark.parametrize(
     "command",
     [["verify"], ["show"], ["predict"], ["compare"], ["replay"], ["verify", "--json"],
-     ["show", "--json"], ["show", "--statement"], ["predict", "--json"], ["compare", "--json"]],
+     ["show", "--json"], ["show", "--statement"], ["show", "--sbom"], ["predict", "--json"],
+     ["compare", "--json"]],
 )  # fmt: skip
 def test_what_a_model_says_moves_and_hides_nothing_on_a_terminal(command, model, earlier):
     other = earlier.with_name("other.tar.gz")
