@@ -36,17 +36,18 @@ kept() {
 	sed -n '/^ *path: |$/,/^ *if-no-files-found/s/^ *\(models\/.*\)/\1/p' "$WORKFLOW"
 }
 
-@test "the release workflow signs with the secrets, and keeps the model, its page and its statement" {
+@test "the release workflow signs with the secrets, and keeps the model, its page, its statement and its bill" {
 	PRESSBOX_SIGNING_KEY=$(cat "$KEYS"/*.secret.asc)
 	PRESSBOX_SIGNING_PASSPHRASE=$(cat "$KEYS"/*.passphrase)
 	export PRESSBOX_SIGNING_KEY PRESSBOX_SIGNING_PASSPHRASE
 	run -0 release
 	[[ $output != *"$PRESSBOX_SIGNING_PASSPHRASE"* ]]
 	[[ $output != *"PRIVATE KEY"* ]]
-	[ "$(kept)" = "$(printf '%s\n' models/sports.tar.gz models/sports.html models/sports.statement.json)" ]
+	[ "$(kept)" = "$(printf '%s\n' models/sports.tar.gz models/sports.html models/sports.statement.json models/sports.cdx.json)" ]
 	local file
 	while IFS= read -r file; do [ -s "$file" ]; done < <(kept)
 	grep -q '"predicateType"' models/sports.statement.json
+	grep -q '"type": "machine-learning-model"' models/sports.cdx.json
 }
 
 @test "without the secrets the release workflow fails, and there is nothing to keep" {
