@@ -96,6 +96,8 @@ fetch_lists() {
 	printf 'the archive of %s cannot be used (%s); taking the present one, with debian.lock as judge\n' "$date" "$reason" >&2
 	if ! apt "$@" update >"$LOG" 2>&1; then
 		demand_signed
+		! grep -q 'is expired (invalid since' "$LOG" ||
+			fail "by this machine's clock, which says $(date -u +%F), the archive's index has expired" "set the clock; if it is right, use another mirror: this one is behind"
 		fail "Debian's archive cannot be used ($(why))" "check the network, or name a mirror in the base image (BASE_IMAGE)"
 	fi
 }
@@ -108,6 +110,9 @@ why() {
 # demand_signed: nothing is taken from elsewhere because somebody forged an index here
 demand_signed() {
 	local line
+	# A signature from the future is one that a slow clock makes of a good one.
+	! grep -q -e 'Not live until' -e 'is not valid yet' "$LOG" ||
+		fail "by this machine's clock, which says $(date -u +%F), the archive is from the future" "set the clock"
 	line=$(grep -i -e 'signature' -e 'not signed' -e 'hash sum mismatch' -e 'NO_PUBKEY' "$LOG" | head -n 1 || true)
 	[ -z "$line" ] || fail "the archive is not what Debian has signed (${line#"${line%%[! ]*}"})" "use another mirror, and tell its operators"
 }

@@ -150,8 +150,15 @@ apt_install() {
 	say "installing $*"
 	if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
 		cat "$log" >&2
+		demand_clock "$log"
 		die "$EX_FAILED" "installing $* failed; its output is above"
 	fi
+}
+
+# demand_clock LOG: if apt says there that the archive is from the future, or has expired
+demand_clock() {
+	! grep -q -e 'Not live until' -e 'is not valid yet' -e 'is expired (invalid since' "$1" ||
+		die "$EX_FAILED" "by this machine's clock, which says $(date -u +%F), Debian's archive is not valid; set the clock, or if it is right, use another mirror"
 }
 
 bootstrap_engine() {

@@ -102,6 +102,7 @@ make_base() {
 	if ! populate_base "$architecture" "$folder" "$(sed -n 's/^snapshot //p' "$ROOT/.devcontainer/debian.lock")" &&
 		! populate_base "$architecture" "$folder"; then
 		tail -n 20 "$folder/log" >&2
+		demand_clock "$folder/log"
 		die "$EX_FAILED" "making the base failed; its last lines are above"
 	fi
 	load_base "$tag" "$architecture" "$folder"

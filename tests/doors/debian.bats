@@ -123,6 +123,17 @@ layers() {
 	[[ $output == *"error: the archive is not what Debian has signed"* ]]
 }
 
+@test "a clock that is slow or fast is named, and no mirror is blamed for a forgery" {
+	at unborn no
+	run -1 debian install os
+	[[ $output == *"error: by this machine's clock, which says $(date -u +%F), the archive is from the future; set the clock" ]]
+	run -1 debian lock "$THEN"
+	[[ $output == *"the archive is from the future; set the clock" ]]
+	at expired no
+	run -1 debian install os
+	[[ $output == *"error: by this machine's clock, which says $(date -u +%F), the archive's index has expired; set the clock; "* ]]
+}
+
 @test "an index that is older than the lock is refused" {
 	at "$THEN" no
 	sed -i 's/^release trixie .*/release trixie 4000000000/' "$PROGRAMS/debian.lock"

@@ -62,6 +62,23 @@ stub() {
 	[[ $stderr != *"apt-get was called"* ]]
 }
 
+@test "bootstrap says that the clock is wrong, where apt takes good lists for bad ones" {
+	need_root
+	local said
+	for said in "Verifying signature: Not live until 2099-01-01T00:00:00Z" "E: Release file for x is expired (invalid since 394d)"; do
+		# This machine's clock is right.
+		stub apt-get <<-STUB
+			#!/usr/bin/env bash
+			echo "$said" >&2
+			exit 100
+		STUB
+		ln -sf "$(command -v date)" "$BATS_TEST_TMPDIR/stubs/date"
+		PATH=$BATS_TEST_TMPDIR/stubs:$BARE run -1 --separate-stderr "$CHECKOUT/scripts/train.sh" --bootstrap
+		one_error "by this machine's clock, which says $(date -u +%F), Debian's archive is not valid"
+		[[ $stderr == *"$said"* ]]
+	done
+}
+
 @test "bootstrap without root says that it needs root" {
 	need_root
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"

@@ -5,6 +5,8 @@
 #   FOLDER/key.asc            who signs it
 #   FOLDER/20260101T000000Z   media-types and publicsuffix as Debian has them
 #   FOLDER/20270101T000000Z   media-types in a later version, and publicsuffix gone
+#   FOLDER/unborn             the first, signed in 2099: as a slow clock sees an archive
+#   FOLDER/expired            the first, valid until 2020: as a fast clock sees an archive
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 folder=$1 work=/tmp/archive
@@ -32,4 +34,16 @@ release() {
 }
 release 20260101T000000Z "$work"/packages/*.deb
 release 20270101T000000Z "$work"/later/*.deb
+
+# resign NAME GPG-OPTION...: a copy of the first under that name, its index (standard input) signed anew
+resign() {
+	local dists=$folder/$1/dists/trixie
+	cp -a "$folder/20260101T000000Z" "$folder/$1"
+	cat >"$dists/Release"
+	rm "$dists/Release.gpg" "$dists/InRelease"
+	gpg --batch --quiet "${@:2}" --output "$dists/InRelease" --clear-sign "$dists/Release"
+}
+first=$folder/20260101T000000Z/dists/trixie/Release
+resign unborn --faked-system-time 20990101T000000! <"$first"
+sed 's/^Date: .*/&\nValid-Until: Wed, 01 Jan 2020 00:00:00 UTC/' "$first" | resign expired
 chmod -R a+rX "$folder"
