@@ -111,6 +111,13 @@ class NotTrusted(PressboxError):
         self.reason = reason
 
 
+class FromLater(NotTrusted):
+    """What counts was made later than now, as this machine's clock has it, which may be slow."""
+
+    def __init__(self, reason: Reason, what: str):
+        super().__init__(reason, what, "set this machine's clock; if it is right, do not use it")
+
+
 @contextlib.contextmanager
 def reading_model(what: str):
     """Raise NotTrusted (``model``) for whatever the block raises: it is the signer's mistake.

@@ -16,7 +16,7 @@ from pressbox.console import doing, note, watched
 from pressbox.data.corpus import Corpus
 from pressbox.environment import drift, lock
 from pressbox.environment.drift import RELEASE_DOORS, UNKNOWN, Environment, shortened
-from pressbox.errors import Drifted, NotTrusted, PressboxError, UsageError
+from pressbox.errors import Drifted, FromLater, NotTrusted, PressboxError, UsageError
 from pressbox.provenance import code, statement
 from pressbox.provenance.code import Code
 from pressbox.sealing import tarball
@@ -225,15 +225,23 @@ def _replaced(path: Path, replace_newer: bool) -> dict | None:
         from pressbox.page import report
 
         remembered = report.remember(model)
+    except FromLater as later:
+        _demand_older(path, later.what, replace_newer)
+        return None
     except (NotTrusted, UsageError):
         return None
     sealed_at = model.facts.sealed_at
-    if datetime.fromisoformat(sealed_at) > datetime.now(UTC) and not replace_newer:
+    if datetime.fromisoformat(sealed_at) > datetime.now(UTC):
+        _demand_older(path, f"it was sealed at {sealed_at}", replace_newer)
+    return remembered
+
+
+def _demand_older(path: Path, newer: str, replace_newer: bool) -> None:
+    if not replace_newer:
         raise PressboxError(
-            f"the model at {path} was sealed at {sealed_at}, later than now",
+            f"the model at {path} is from later than now: {newer}",
             "set this machine's clock, or replace the model anyway with --replace-newer",
         )
-    return remembered
 
 
 def _demand_page(path: Path) -> None:

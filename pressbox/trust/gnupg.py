@@ -19,10 +19,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pressbox import ROOT
-from pressbox.errors import NotTrusted, PressboxError, Reason
+from pressbox.errors import FromLater, NotTrusted, PressboxError, Reason
 
 GNUPG = ROOT / "gnupg"
 MEMORY = Path("/dev/shm")  # noqa: S108 - the homes in it are 0700 and have random names
@@ -252,6 +253,8 @@ def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
         run_gpg(home, "--import", stdin=key.armoured)
         found = _keys(run_gpg(home, "--with-colons", "--list-secret-keys").stdout)
         if len(found) != 1:
+            if later := _later_key(key.armoured):
+                raise PressboxError(f"the signing key {later}", "set this machine's clock")
             raise PressboxError(
                 "the signing key is not one secret key",
                 "give what gpg --armor --export-secret-keys prints for it"
@@ -286,6 +289,8 @@ def verifying_home(keys: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Key]
         run_gpg(home, "--import", stdin=b"\n".join(keys.values()))
         known = {key.fingerprint: key for key in list_keys(home)}
         if known.keys() != keys.keys():
+            if later := _later_key(b"\n".join(keys.values())):
+                raise FromLater(Reason.KEYS, f"the trusted key {later}")
             raise NotTrusted(Reason.KEYS, "a trusted key is not the one its fingerprint names")
         for key in known.values():
             if key.flaw:
@@ -295,6 +300,18 @@ def verifying_home(keys: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Key]
                     "remove it: scripts/keys.sh revoke",
                 )
         yield home, known
+
+
+def _later_key(armoured: bytes) -> str:
+    """The first key from the future, in words; empty without one. GnuPG takes none of them."""
+    later = (key for key in describe_keys(armoured) if key.created > time.time())
+    return next((f"{key.fingerprint} {_made(key.created)}" for key in later), "")
+
+
+def _made(moment: float) -> str:
+    """When something was made that is from the future, in words. moment: seconds since 1970."""
+    days = (datetime.fromtimestamp(each, UTC).date() for each in (moment, time.time()))
+    return "was made on {}, and this machine's clock says {}".format(*days)
 
 
 @dataclass(frozen=True)
@@ -326,8 +343,10 @@ def verify(signed: bytes, line: bytes, keys: dict[str, bytes]) -> Signature:
         if hash_ not in HASHES or kind != CLEAR_TEXT:
             raise NotTrusted(Reason.SIGNATURE, "its hash or kind is not one that is accepted")
         # ... made in the past, while the key existed, ...
-        if not known[primary].created <= int(made) <= time.time():
-            raise NotTrusted(Reason.SIGNATURE, "it was made in the future")
+        if int(made) > time.time():
+            raise FromLater(Reason.SIGNATURE, f"it {_made(int(made))}")
+        if int(made) < known[primary].created:
+            raise NotTrusted(Reason.SIGNATURE, "it was made before its key")
         # ... and what it covers is the line.
         if done.returncode != 0 or done.stdout != line + b"\n":
             raise NotTrusted(Reason.SIGNATURE, "what was signed is not what it shows")

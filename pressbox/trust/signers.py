@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pressbox import ROOT
 from pressbox.atomic import beside
-from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
+from pressbox.errors import FromLater, NotTrusted, PressboxError, Reason, UsageError
 from pressbox.trust.gnupg import (
     GNUPG,
     KEY_PACKET,
@@ -232,14 +232,14 @@ def _acceptable(file: Path) -> tuple[Key, Signer]:
     try:
         with verifying_home({fingerprint: armoured}) as (_, known):
             key = known[fingerprint]
+    except FromLater as error:
+        raise PressboxError(
+            f"{fingerprint} is dated in the future",
+            "check this machine's clock, and that of the machine that made it",
+        ) from error
     except NotTrusted as error:
         what = described.flaw or "GnuPG does not take it: it has no valid signature of its own"
         raise UsageError(f"the key {fingerprint} cannot be trusted: {what}", MAKE_ONE) from error
-    if key.created > datetime.now(UTC).timestamp():
-        raise PressboxError(
-            f"{key.fingerprint} is dated in the future",
-            "check the clock of the machine that made it",
-        )
     if not key.signs:
         raise PressboxError(f"the key {key.fingerprint} has expired or was revoked", MAKE_ONE)
     return key, Signer(f"{fingerprint[-16:]}.pub.asc", fingerprint, armoured, None, False)

@@ -21,7 +21,8 @@ from support.keys import PASSPHRASE, Holder, Ring, demo_signs, trust
 from support.models import tiny
 from support.processes import apart, assert_refused, ended, python
 
-from pressbox.errors import NotTrusted, PressboxError, Reason, UsageError
+from pressbox.errors import FromLater, NotTrusted, PressboxError, Reason, UsageError
+from pressbox.runs import publishing
 from pressbox.sealing import policy, tarball
 from pressbox.trust import gnupg, signers, signing_key
 from pressbox.trust.signers import (
@@ -103,6 +104,63 @@ def test_a_revoked_key_is_refused_from_then_on(folder):
     ring.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
     revoked = Holder(holder.fingerprint, ring.gpg("--armor", "--export"), holder.signing)
     refuses(model, Reason.REVOKED, folder(revoked))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Set this machine's clock, as Pressbox and its gpg see it, to noon of a day."""
+    run, gpg = subprocess.run, gnupg.program("gpg")
+
+    def clock(moment):
+        def faked(command, **options):
+            if command[0] == gpg:
+                command = [gpg, "--faked-system-time", f"{day(moment)}T120000!", *command[1:]]
+            return run(command, **options)
+
+        noon = datetime(moment.year, moment.month, moment.day, 12, tzinfo=UTC).timestamp()
+        monkeypatch.setattr(gnupg.subprocess, "run", faked)
+        monkeypatch.setattr(gnupg.time, "time", lambda: noon)
+
+    return clock
+
+
+def test_a_slow_clock_is_named_and_not_the_model(ring, good, folder, clock):
+    old = ring.holder(ring.new("since 2020", clock="20200101"))
+    models = [signed_by(ring, holder) for holder in (old, good)]
+    clock(TODAY - timedelta(days=365))
+    # The one was made since, and of the other the key too.
+    for model, holder, what in zip(models, (old, good), ("it", "the trusted key"), strict=True):
+        with pytest.raises(FromLater, match=f"{what} .*was made on {TODAY}, and .* clock") as it:
+            opens(model, folder(holder))
+        assert it.value.remedy.startswith("set this machine's clock; ")
+    with pytest.raises(PressboxError, match=r"the signing key .* was made on .* set this m"):
+        gnupg.try_signing(good.signing)
+    gnupg.try_signing(old.signing)
+
+
+def test_to_a_slow_clock_a_new_key_is_dated_in_the_future(good, clock, folder, tmp_path):
+    file = tmp_path / "key.asc"
+    file.write_bytes(good.public)
+    clock(TODAY - timedelta(days=365))
+    with pytest.raises(PressboxError, match="is dated in the future; check this machine's clock"):
+        signers.trust(file, folder())
+
+
+def test_a_slow_clock_replaces_no_model_unless_told_so(clock, tmp_path):
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(genuine())
+    clock(YESTERDAY)
+    with pytest.raises(PressboxError, match=r"from later than now: .* --replace-newer"):
+        publishing._replaced(path, replace_newer=False)
+    assert publishing._replaced(path, replace_newer=True) is None
+
+
+def test_a_fast_clock_expires_keys_and_nothing_else(ring, good, folder, clock):
+    fleeting = ring.holder(ring.new("fleeting", f"{TODAY + timedelta(days=30)}"))
+    models = [signed_by(ring, holder) for holder in (good, fleeting)]
+    clock(TODAY + timedelta(days=365))
+    assert opens(models[0], folder(good)).labels == ["x", "y"]
+    refuses(models[1], Reason.EXPIRED, folder(fleeting))
 
 
 def test_a_key_that_is_not_yet_valid_is_refused(ring, folder):
