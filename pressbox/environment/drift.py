@@ -387,4 +387,5 @@ def _unpacked(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     created = (os.stat(path).st_mtime_ns for path in CREATED if os.path.exists(path))
-    return min([*moments, *created])
+    unpacked = min([*moments, *created])
+    return unpacked if unpacked <= time.time_ns() else 0

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +76,18 @@ def test_a_changed_file_of_the_same_size_and_time_is_told(small):
     file.write_text("numpy/core/A.py")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert both(small) == [f"{file} was changed"]
+
+
+def test_an_image_from_the_future_is_read_whole(small, monkeypatch):
+    file, now = small[0] / "numpy/core/a.py", time.time_ns()
+    file.write_text("edited")
+    # As if it had been unpacked since, by a clock that was fast and has been set back.
+    for witness in (*small[1].iterdir(), *map(Path, drift.WITNESSES)):
+        witness.touch()
+    monkeypatch.setattr(drift, "CREATED", ())
+    assert drifted(small) == []
+    monkeypatch.setattr(drift.time, "time_ns", lambda: now)
+    assert drifted(small) == [f"{file} was changed"]
 
 
 def test_a_new_file_is_told(small):
