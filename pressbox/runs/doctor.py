@@ -1,8 +1,10 @@
 """What is wrong here, seen from inside, and the line that fixes it."""
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pressbox import ROOT
 from pressbox.environment import drift, lock
@@ -16,6 +18,8 @@ RESOLVE = "resolve it: docs/updating.md says how"
 # What is merged and then trained with. The list of accepted environments speaks for itself.
 MERGED = ("*.py", "poetry.lock", "pyproject.toml", "pressbox/**/*.py", "third_party/**/*")
 MERGED += (".devcontainer/*", "gnupg/*")
+# When Debian made an index that debian.lock was made of, in seconds since 1970.
+RELEASE = re.compile(r"^release \S+ (\d{1,10})$", re.MULTILINE)
 CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
 
 
@@ -32,6 +36,7 @@ class Finding:
 def examine(deep: bool = False) -> Iterator[Finding]:
     """Look at the environment (``deep``: each of its files), its lock, the code and the keys."""
     yield from _conflicts()
+    yield from _clock()
     try:
         here = drift.current(deep)
     except Drifted as error:
@@ -52,6 +57,16 @@ def _conflicts() -> Iterator[Finding]:
             line = content.count(b"\n", 0, conflict.start()) + 1
             found = f"{path.relative_to(ROOT)} has a merge conflict in it, at line {line}"
             yield Finding("merge", found, RESOLVE, 1)
+
+
+def _clock() -> Iterator[Finding]:
+    """Whether the clock is slow. Whether it is fast, only a network could say."""
+    lock = ROOT / ".devcontainer" / "debian.lock"
+    made = map(int, RELEASE.findall(lock.read_text())) if lock.is_file() else ()
+    if (newest := max(made, default=0)) > time.time():
+        days = (datetime.fromtimestamp(moment, UTC).date() for moment in (time.time(), newest))
+        found = "it says {}, and debian.lock is of {}".format(*days)
+        yield Finding("clock", found, "set this machine's clock", PressboxError.exit_status)
 
 
 def _environment(here: Environment, deep: bool) -> Iterator[Finding]:

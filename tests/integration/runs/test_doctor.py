@@ -6,6 +6,9 @@ import pytest
 from support import ROOT
 from support.processes import python
 
+from pressbox.runs import doctor
+
+LOCK = ".devcontainer/debian.lock"
 CONFLICT = "<<<<<<< HEAD\nours\n=======\ntheirs\n>>>>>>> v9\n"
 MERGED = [
     ".devcontainer/Dockerfile",
@@ -43,3 +46,12 @@ def test_what_only_tells_of_a_conflict_is_none(checkout):
     assert "<<<<<<<" in (ROOT / "pressbox" / "runs" / "doctor.py").read_text()
     (checkout / "mine.py").write_text(f'TEXT = """ {CONFLICT}"""\n')
     assert wrong(checkout)[0] == []
+
+
+def test_a_slow_clock_is_named(monkeypatch):
+    assert list(doctor._clock()) == []
+    newest = max(map(int, doctor.RELEASE.findall((doctor.ROOT / LOCK).read_text())))
+    monkeypatch.setattr(doctor.time, "time", lambda: newest - 400 * 24 * 3600)
+    [finding] = doctor._clock()
+    assert (finding.subject, finding.status) == ("clock", 1)
+    assert finding.remedy == "set this machine's clock"
