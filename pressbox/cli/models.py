@@ -27,7 +27,7 @@ def add_commands(commands: options.Commands) -> None:
         "--image",
         metavar="REGISTRY/NAME@DIGEST",
         default="",
-        help="with --sbom and no model: where this environment has been published",
+        help="with --sbom and no model: where this environment is published (default: nowhere)",
     )
     sub = options.add_command(commands, compare)
     sub.add_argument("before", metavar="A", type=Path, help="e.g. models/sports.tar.gz")
