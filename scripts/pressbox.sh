@@ -185,6 +185,7 @@ USAGE
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one (keys: docker).
                    A dev container is not a boundary: what runs there can change the checkout
+  --build          build the image, even if it is here or can be pulled
   --dry-run        print the commands, run nothing
   -h, --help       print this
   --version        print the version
@@ -324,16 +325,15 @@ finding() {
 
 # examine_outside: what only the host can see; sets wrong
 examine_outside() {
-	local tagged built
+	local built
 	demand_memory
 	require_engine "$DOOR"
 	finding '' engine "$("$ENGINE" version --format '{{.Server.Version}}') at $ENGINE"
-	choose_base
-	tagged=$IMAGE:$(inputs_digest | cut -c 1-12)
-	if "$ENGINE" image inspect "$tagged" >/dev/null 2>&1; then
-		finding '' image "$tagged, up to date"
+	choose_tag
+	if "$ENGINE" image inspect "$TAGGED" >/dev/null 2>&1; then
+		finding '' image "$TAGGED, up to date"
 	else
-		finding '' image "out of date; rebuilding"
+		finding '' image "out of date; renewing"
 	fi
 	require_image
 	built=$("$ENGINE" image inspect --format '{{join .RootFS.Layers "\n"}}' "$TAGGED" | sha256)

@@ -29,6 +29,7 @@ Not part of all:
   --data SOURCE, --test SOURCE, --text-column NAME, --label-column NAME, --delimiter CHARACTER,
   --encoding NAME  for newsroom, as for train.sh
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
+  --build          build the image, even if it is here or can be pulled
   -h, --help       print this
   --version        print the version
 

@@ -11,6 +11,7 @@ usage: scripts/train.sh [OPTION]... [-- TRAIN.PY-ARGUMENT...]
 Train the classifier in the one environment. The last line of standard output is the model's path.
 
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
+  --build          build the image, even if it is here or can be pulled
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one. A dev container
                    is not a boundary: what runs there can change the checkout
   --output FILE    where the model goes (default: models/sports.tar.gz)

@@ -5,8 +5,7 @@
 # clean_up: prints what was removed, and how much room that made; with --dry-run, what it would remove
 clean_up() {
 	local before cached
-	choose_base
-	TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
+	choose_tag
 	before=$(engine_bytes) cached=$(cache_bytes)
 	remove_dev_containers
 	remove_images

@@ -6,8 +6,9 @@ readonly EX_FAILED=1 EX_USAGE=2 EX_UNAVAILABLE=69
 
 # Where the checkout lies in the image, whichever door leads there.
 INSIDE=/workspaces/pressbox
-# What every script is told by --dry-run and --bootstrap: print commands; make what is missing.
-DRY_RUN='' BOOTSTRAP=''
+# What every script is told by --dry-run, --bootstrap and --build: print commands; make what is missing; build the
+# image, even if it is there or can be pulled.
+DRY_RUN='' BOOTSTRAP='' BUILD=''
 # See temporary, stage, and let_in_agent.
 TEMPORARY='' MADE_BY='' STAGE='' AGENT=''
 

@@ -3,6 +3,8 @@
 
 # shellcheck source=scripts/lib/engine.sh
 . -- "${BASH_SOURCE[0]%/*}/engine.sh"
+# shellcheck source=scripts/lib/ready_made.sh
+. -- "${BASH_SOURCE[0]%/*}/ready_made.sh"
 
 IMAGE=pressbox
 # Made by --bootstrap where no registry answers.
@@ -27,14 +29,30 @@ choose_base() {
 	export BASE_IMAGE=${BASE_IMAGE:-}
 }
 
-# inputs_digest: one number for everything the image is made of
+# another_base: prints the base that the caller names, unless it is one that would be chosen anyway
+another_base() {
+	[ "${BASE_IMAGE:-$LOCAL_BASE}" = "$LOCAL_BASE" ] || printf '%s\n' "$BASE_IMAGE"
+}
+
+# input_sums: what the image is made of, as /opt/pressbox/inputs.sha256 has it
+input_sums() {
+	(cd "$ROOT" && if has sha256sum; then sha256sum "${INPUTS[@]}"; else shasum -a 256 "${INPUTS[@]}"; fi) | sort -k 2
+}
+
+# inputs_digest: one number for everything the image is made of, the same on each machine. Debian's packages are
+# those of debian.lock on any base; what another base may have besides is part of the number.
 inputs_digest() {
+	local base
+	base=$(another_base)
 	{
-		cat "${INPUTS[@]/#/$ROOT/}"
-		if [ -n "$BASE_IMAGE" ]; then
-			"$ENGINE" image inspect --format '{{.Id}}' "$BASE_IMAGE" 2>/dev/null || printf '%s\n' "$BASE_IMAGE"
-		fi
+		input_sums
+		[ -z "$base" ] || "$ENGINE" image inspect --format '{{.Id}}' "$base" 2>/dev/null || printf '%s\n' "$base"
 	} | sha256
+}
+
+# choose_tag: sets TAGGED, the tag that names what the image is made of
+choose_tag() {
+	TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
 }
 
 # demand_merged PATH...: no file of the checkout there has a merge conflict in it
@@ -46,22 +64,23 @@ demand_merged() {
 	die "$EX_FAILED" "${found%:*} has a merge conflict in it, at line ${found##*:}; resolve it: docs/updating.md says how"
 }
 
-# require_image: leave an up-to-date image under the tag pressbox. Sets TAGGED, the tag
-# that names what it is made of.
+# require_image: leave an up-to-date image under the tag pressbox, and under TAGGED. It is built unless it is there,
+# under whatever name, or can be pulled; see ready_made.sh.
 require_image() {
 	demand_merged "$ROOT"/{.devcontainer/{Dockerfile,*.py,*.sh,tools.txt},poetry.lock,pressbox,pyproject.toml,third_party}
 	choose_base
-	TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
-	if "$ENGINE" image inspect "$TAGGED" >/dev/null 2>&1; then
-		name_image
-		return 0
+	choose_tag
+	if [ -z "$BUILD" ]; then
+		if "$ENGINE" image inspect "$TAGGED" >/dev/null 2>&1 || { [ -z "$(another_base)" ] && find_ready; }; then
+			name_image
+			return 0
+		fi
 	fi
 	demand_agreement
 	if [ -n "$BOOTSTRAP" ] && [ -z "$BASE_IMAGE" ] && ! pull_base; then
 		say "no registry has debian:trixie-slim"
 		make_base "$LOCAL_BASE"
 		choose_base
-		TAGGED=$IMAGE:$(inputs_digest | cut -c 1-12)
 	fi
 	build_image --tag "$IMAGE" --tag "$TAGGED"
 }
@@ -69,7 +88,7 @@ require_image() {
 # name_image: the image that is there is also the one called pressbox, whichever was built last
 name_image() {
 	local layers='{{join .RootFS.Layers ","}}'
-	[ "$("$ENGINE" image inspect --format "$layers" "$TAGGED")" = "$("$ENGINE" image inspect --format "$layers" "$IMAGE" 2>/dev/null)" ] ||
+	[ "$("$ENGINE" image inspect --format "$layers" "$TAGGED" 2>/dev/null)" = "$("$ENGINE" image inspect --format "$layers" "$IMAGE" 2>/dev/null)" ] ||
 		run "$ENGINE" tag "$TAGGED" "$IMAGE"
 }
 

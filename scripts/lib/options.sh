@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The one reader of options. What a script takes is what its usage() says: lines that begin with two
 # blanks and name options, "--name" or "--name VALUE", up to the next two blanks. -h, --help, --version,
-# --bootstrap and --dry-run mean the same everywhere. Stands on common.sh.
+# --bootstrap, --build and --dry-run mean the same everywhere. Stands on common.sh.
 
 # What was given: options as "--name" or "--name=value", arguments, and what follows "--".
 GIVEN=() ARGUMENTS=() REST=()
@@ -85,6 +85,7 @@ take_argument() {
 take_flag() {
 	case $1 in
 	--bootstrap) BOOTSTRAP=yes ;;
+	--build) BUILD=yes ;;
 	--dry-run) DRY_RUN=yes ;;
 	-h | --help)
 		usage

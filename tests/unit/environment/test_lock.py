@@ -153,5 +153,72 @@ def test_a_list_that_cannot_be_written_is_one_error(path):
         lock.accept(surroundings(), TODAY, path.parent / "nowhere" / "environment.lock")
 
 
+def published(**changes):
+    """Where the image of ``surroundings`` lies."""
+    here = surroundings()
+    image = lock.Image(f"sha256:{'b' * 64}", here.digest)
+    told = {
+        "name": "registry.example:5000/desk/pressbox",
+        "inputs": f"sha256:{'a' * 64}",
+        "digest": f"sha256:{'c' * 64}",
+        "images": {here.passport["architecture"]: image},
+    }
+    return lock.Published(**{**told, **changes})
+
+
+def test_where_images_were_published_stays_until_others_are(path):
+    lock.accept(surroundings(), TODAY, path)
+    assert lock.read_published(path) is None
+    lock.publish(published(), path)
+    lock.accept(updated("9.9"), TODAY, path)
+    assert lock.read_published(path) == published()
+    assert len(lock.digests(lock.read(path))) == 2
+    lock.publish(published(name="elsewhere.example/pressbox"), path)
+    assert lock.read_published(path).name == "elsewhere.example/pressbox"
+
+
+def test_an_image_of_an_environment_that_is_not_accepted_is_not_published(path):
+    lock.accept(updated("9.9"), TODAY, path)
+    with pytest.raises(Drifted, match=r"the image for .* is not an accepted one"):
+        lock.publish(published(), path)
+    assert lock.read_published(path) is None
+
+
+def test_a_list_of_the_last_version_is_read_and_becomes_one_of_this(path):
+    lock.accept(surroundings(), TODAY, path)
+    edited(path, lambda listed: listed.update(version=2))
+    assert lock.digests(lock.read(path)) == {surroundings().digest}
+    lock.publish(published(), path)
+    assert json.loads(path.read_text())["version"] == lock.VERSION
+
+
+PUBLISHED_EDITS = {
+    "an option for a name": lambda listed: listed["published"].update(name="--help"),
+    "no host": lambda listed: listed["published"].update(name="pressbox"),
+    "no digest": lambda listed: listed["published"].update(digest="latest"),
+    "no inputs": lambda listed: listed["published"].pop("inputs"),
+    "no images": lambda listed: listed["published"]["images"].clear(),
+    "another field": lambda listed: listed["published"].update(by="me"),
+    "another environment": lambda listed: image_of(listed).update(environment=f"sha256:{'d' * 64}"),
+    "an image without a digest": lambda listed: image_of(listed).update(digest="sha256:1"),
+    "an earlier version": lambda listed: listed.update(version=2),
+    "something besides": lambda listed: listed.update(notes=[]),
+}
+
+
+def image_of(listed):
+    return next(iter(listed["published"]["images"].values()))
+
+
+@pytest.mark.parametrize("edit", PUBLISHED_EDITS)
+def test_a_place_that_was_edited_is_refused(edit, path):
+    lock.accept(surroundings(), TODAY, path)
+    lock.publish(published(), path)
+    edited(path, PUBLISHED_EDITS[edit])
+    for read in (lock.read, lock.read_published):
+        with pytest.raises(PressboxError, match="is not a list of accepted environments"):
+            read(path)
+
+
 def test_the_list_of_this_repository_is_in_order():
     assert lock.read()
