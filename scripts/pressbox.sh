@@ -6,6 +6,8 @@ HEEDS=(PRESSBOX_DATA_HOME)
 . "$ROOT/scripts/lib/sources.sh"
 # shellcheck source=scripts/lib/clean.sh
 . "$ROOT/scripts/lib/clean.sh"
+# shellcheck source=scripts/lib/registry.sh
+. "$ROOT/scripts/lib/registry.sh"
 
 # usage_of_policy: the options with which a model is demanded
 usage_of_policy() {
@@ -129,6 +131,8 @@ fix what is wrong. Exit status 4 if something has drifted or is stale.
                    changed since the last one; a release demands one of that list
   --clean          do nothing but remove what earlier builds have left on the engine (images and
                    stopped dev containers of Pressbox) and .cache/, and say how much room that made
+  --prove          do nothing but build the image without any cache and compare it with the published
+                   one, file by file, and verify who has signed that; takes some minutes
   --deep           read every file of the environment
   --json           for programs: of what is inside alone
 
@@ -279,13 +283,14 @@ COMMANDS=(verify show predict compare replay doctor keys fetch)
 read_options "$@"
 verb=${ARGUMENTS[0]:-}
 [ -n "$verb" ] || die "$EX_USAGE" "which command? e.g. scripts/pressbox.sh verify models/sports.tar.gz; see --help"
-door='' accept='' clean='' json='' from_file='' sbom='' taken=()
+door='' accept='' clean='' prove='' json='' from_file='' sbom='' taken=()
 for given in "${GIVEN[@]}"; do
 	case $given in
 	--door=*) door=${given#*=} && continue ;;
 	--file=*) from_file=yes ;;
 	--accept) accept=yes ;;
 	--clean) clean=yes && continue ;;
+	--prove) prove=yes && continue ;;
 	--json) json=yes ;;
 	--sbom) sbom=yes ;;
 	esac
@@ -375,6 +380,11 @@ doctor)
 		[ "$DOOR" != inside ] || die "$EX_USAGE" "what builds have left is on the host; run this there"
 		require_engine "$DOOR"
 		clean_up
+		exit
+	fi
+	if [ -n "$prove" ]; then
+		[ "$DOOR" != inside ] || die "$EX_USAGE" "the image is built on the host; run this there"
+		prove
 		exit
 	fi
 	if [ "$DOOR" != inside ]; then

@@ -4,6 +4,8 @@ HEEDS=(GNUPGHOME PRESSBOX_DATA_HOME PRESSBOX_SIGNING_KEY PRESSBOX_SIGNING_PASSPH
 . -- "${0%"${0##*/}"}lib/begin.sh"
 # shellcheck source=scripts/lib/sources.sh
 . "$ROOT/scripts/lib/sources.sh"
+# shellcheck source=scripts/lib/signing.sh
+. "$ROOT/scripts/lib/signing.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -90,28 +92,7 @@ if [ -n "$test" ]; then
 	arguments+=(--test "${SEEN[test]}")
 fi
 
-if [ "$DOOR" = inside ]; then
-	[ -z "$key" ] || options+=(--signing-key "$key")
-	[ -z "$passphrase" ] || options+=(--passphrase-file "$passphrase")
-elif [ -n "$key$passphrase" ]; then
-	# The files stay here; their contents go in on the pipe.
-	[ -z "$key" ] || [ -r "$key" ] || die "$EX_USAGE" "the signing key $key cannot be read; name an armoured secret key"
-	[ -z "$passphrase" ] || [ -r "$passphrase" ] || die "$EX_USAGE" "the passphrase file $passphrase cannot be read; name the file that holds it"
-	[ -z "$key" ] || SIGNING_PASSPHRASE=
-	KEY_FILE=$key PASSPHRASE_FILE=$passphrase
-fi
-if [ -n "$agent" ]; then
-	options+=(--signing-agent "$agent")
-	if [ "$DOOR" != inside ]; then
-		# What gpg-agent lets others use: it signs, and gives no key away.
-		socket=$(gpgconf --list-dirs agent-extra-socket 2>/dev/null || true)
-		[ -S "$socket" ] || die "$EX_USAGE" "no gpg-agent listens here; start it: gpg-connect-agent /bye"
-		let_in_agent "$socket"
-		options+=(--agent-socket "${SEEN[agent]}")
-	fi
-elif [ -n "$KEY_FILE$SIGNING_KEY" ]; then
-	SIGNS=yes
-fi
+choose_key "$key" "$passphrase" "$agent"
 
 folder=${model%/*}
 let_write output "${folder:-/}" "$ROOT/.cache" "$name" "${name%.tar.gz}.html"

@@ -69,6 +69,23 @@ def code_files(root: Path = ROOT) -> dict[str, str]:
     return _digests(_sources(root))
 
 
+def commit_of(sources: dict[str, bytes]) -> tuple[str, str | None]:
+    """The commit of the checkout, which has these files as they are, and where it comes from.
+
+    sources: by path in the checkout. Raises PressboxError if that is not known, or not so.
+    """
+    try:
+        about = _committed(sources)
+        same = _same(sources, about["commit"])
+    except NoAnswer as unknown:
+        raise PressboxError(f"the commit is unknown ({unknown})", "publish from a clone") from None
+    if not same:
+        raise PressboxError(
+            "the image was made of files that are not committed", "commit them first"
+        )
+    return about["commit"], about["uri"]
+
+
 def _sources(root: Path) -> dict[str, bytes]:
     packages = (file.parent for file in root.glob("*/__init__.py"))
     files = [*root.glob("*.py"), *(file for folder in packages for file in folder.rglob("*.py"))]

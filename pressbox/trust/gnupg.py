@@ -264,19 +264,21 @@ def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
         yield home, found[0].fingerprint
 
 
-def try_signing(key: SigningKey) -> None:
-    """Sign something that nobody gets. Raises PressboxError, with GnuPG's reason, if that fails."""
+def clear_sign(key: SigningKey, line: bytes = b"") -> bytes:
+    """The clear-signed message of this one line. Raises PressboxError, with GnuPG's reason."""
     with signing_home(key) as (home, fingerprint):
-        sign = ("--local-user", fingerprint, "--clear-sign")
+        sign = ("--local-user", fingerprint, "--digest-algo", "SHA512", "--clear-sign")
+        message = line + b"\n"
         if key.agent:
-            done = run_gpg(home, *sign, timeout=None)
+            done = run_gpg(home, *sign, stdin=message, timeout=None)
         else:
-            done = run_gpg(home, *UNLOCK, *sign, stdin=f"{key.passphrase}\n".encode())
+            done = run_gpg(home, *UNLOCK, *sign, stdin=f"{key.passphrase}\n".encode() + message)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         detail = said.rpartition(": ")[2]
         what = f"the signing key {fingerprint} does not sign ({detail})"
         raise PressboxError(what, key.remedy)
+    return done.stdout
 
 
 @contextlib.contextmanager

@@ -178,7 +178,7 @@ running_dev_container() {
 # same_layers IMAGE: 0 if it is the present image, whatever the dev container laid on top of it
 same_layers() {
 	local ours theirs
-	ours=$("$ENGINE" image inspect --format '{{join .RootFS.Layers ","}}' "$TAGGED")
+	ours=$("$ENGINE" image inspect --format '{{join .RootFS.Layers ","}}' "$TAGGED" 2>/dev/null) || return 1
 	theirs=$("$ENGINE" image inspect --format '{{join .RootFS.Layers ","}}' "$1")
 	[ "${theirs#"$ours"}" != "$theirs" ]
 }
@@ -198,13 +198,20 @@ through_devcontainer() {
 	local up
 	if ! running_dev_container; then
 		require_devcontainer_cli
-		up=("$DEVCONTAINER" up --docker-path "$ENGINE" --workspace-folder "$ROOT")
+		up=("$DEVCONTAINER" up --docker-path "$ENGINE" --workspace-folder "$ROOT" --override-config "$TEMPORARY/devcontainer.json")
+		define_dev_container >"$TEMPORARY/devcontainer.json"
 		[ -z "$CONTAINER" ] || up+=(--remove-existing-container)
 		start_dev_container "${up[@]}"
 		[ -z "$DRY_RUN" ] || CONTAINER=CONTAINER
 	fi
 	held "$ENGINE" exec --interactive --user "$(user_inside)" "${VARIABLES[@]}" --env PRESSBOX_DOOR=devcontainer \
 		--workdir "$INSIDE" "$CONTAINER" "${SUPERVISED[@]}" "$INPUT" "$@"
+}
+
+# define_dev_container: prints the definition for the present image, which the CLI would build once more where it was
+# pulled
+define_dev_container() {
+	sed "s#^\(\t\"image\": \).*#\1\"$TAGGED\",#" "$ROOT/.devcontainer/prebuilt/devcontainer.json"
 }
 
 start_dev_container() {

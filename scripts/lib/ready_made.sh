@@ -6,6 +6,8 @@
 LOCK=$ROOT/.devcontainer/environment.lock
 # How long a registry may take to answer at all, and then for each layer.
 ANSWER_TIMEOUT_S=30 LAYER_TIMEOUT_S=600
+# A registry and a name in it, as pressbox/environment/lock.py has it.
+IMAGE_NAME='^[a-z0-9][a-z0-9.:-]*(/[a-z0-9][a-z0-9._-]*)+$'
 # What is in an image's /opt/pressbox; see hold.
 HELD=
 # The image of the lock for this engine; see read_published.
@@ -61,7 +63,8 @@ hold() {
 	(
 		container=$("$ENGINE" create "$1" 2>/dev/null) || exit 1
 		trap '"$ENGINE" rm "$container" >/dev/null 2>&1' EXIT
-		"$ENGINE" cp "$container:/opt/pressbox" "$HELD" >/dev/null 2>&1
+		# Its folder is read-only, also for whoever is to remove it.
+		"$ENGINE" cp "$container:/opt/pressbox" "$HELD" >/dev/null 2>&1 && chmod -R u+w "$HELD"
 	)
 }
 
@@ -91,7 +94,7 @@ read_published() {
 	PUBLISHED_ENVIRONMENT=$(published environment "$architecture")
 	[ -n "$PUBLISHED_DIGEST" ] || return 1
 	# Whatever somebody has written there is no option, and names nothing but an image.
-	[[ $PUBLISHED_NAME =~ ^[a-z0-9][a-z0-9.:-]*(/[a-z0-9][a-z0-9._-]*)+$ && $PUBLISHED_DIGEST =~ ^sha256:[0-9a-f]{64}$ ]] ||
+	[[ $PUBLISHED_NAME =~ $IMAGE_NAME && $PUBLISHED_DIGEST =~ ^sha256:[0-9a-f]{64}$ ]] ||
 		die "$EX_FAILED" "$LOCK does not name the published image; restore it with git checkout"
 }
 

@@ -3,19 +3,14 @@
 # nothing. The images are small ones that say they are made of this checkout, so that only a build is played.
 
 load doors
+load registry
 
 setup_file() {
-	export CHECKOUT=$BATS_FILE_TMPDIR/checkout REGISTRY=$BATS_FILE_TMPDIR/registry
+	export CHECKOUT=$BATS_FILE_TMPDIR/checkout
 	copy_checkout "$CHECKOUT"
 	# Nobody has an image of these inputs.
 	echo "# of a test" >>"$CHECKOUT/.devcontainer/tools.txt"
-	local container
-	container=$("$ENGINE" create "$TAGGED")
-	mkdir "$BATS_FILE_TMPDIR/small" "$REGISTRY"
-	"$ENGINE" cp "$container:/opt/pressbox" "$BATS_FILE_TMPDIR/small"
-	"$ENGINE" rm "$container" >/dev/null
-	"$ENGINE" run --rm --user 0 --volume "$REPOSITORY/tests/drivers/registry.sh:/registry.sh:ro" --volume "$REGISTRY:$REGISTRY" \
-		"$TAGGED" bash /registry.sh "$REGISTRY" "$(bridge)"
+	prepare_registry
 	small right "$(inputs)"
 	small wrong "$(inputs | sed '1s/^........../0000000000/')"
 	serve plain
@@ -30,7 +25,7 @@ setup() {
 }
 
 teardown() {
-	[ "${#STARTED[@]}" = 0 ] || "$ENGINE" rm --force "${STARTED[@]}" >/dev/null
+	end_registries
 	"$ENGINE" tag "$TAGGED" pressbox
 	forget "$(tag)"
 	git_in "$CHECKOUT" checkout --quiet .devcontainer/environment.lock
@@ -39,52 +34,6 @@ teardown() {
 teardown_file() {
 	forget pressbox-test:right pressbox-test:wrong
 	"$ENGINE" rm --force "$PLAIN_SERVER" >/dev/null 2>&1 || true
-}
-
-# forget IMAGE...: those that are there
-forget() {
-	local image
-	for image in "$@"; do
-		"$ENGINE" image rm --force "$image" >/dev/null 2>&1 || true
-	done
-}
-
-# bridge: an address of this host that no engine takes for a loopback
-bridge() {
-	"$ENGINE" network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}'
-}
-
-# of_image COMMAND...: with the functions of scripts/lib/image.sh; a build is only said
-of_image() {
-	# shellcheck disable=SC2016 # expanded there
-	bash -c '. scripts/lib/image.sh
-		require_engine "${DOOR:-docker}"
-		build_image() { say "BUILT $*"; }
-		demand_agreement() { :; }
-		ANSWER_TIMEOUT_S=5
-		"$@"' bash "$@"
-}
-
-tag() {
-	cd "$CHECKOUT"
-	# shellcheck disable=SC2016 # expanded there
-	of_image eval 'choose_tag && printf %s "$TAGGED"'
-}
-
-inputs() {
-	cd "$CHECKOUT" && of_image input_sums | grep -v ' \.dockerignore$'
-}
-
-# small NAME INPUTS [LAST] [OPTION...]: pressbox-test:NAME, which says it was built from these
-small() {
-	chmod -R u+w "$BATS_FILE_TMPDIR/small"
-	printf '%s\n' "$2" >"$BATS_FILE_TMPDIR/small/pressbox/inputs.sha256"
-	printf '%s\n' 'FROM scratch' 'COPY pressbox /opt/pressbox' 'ENV PRESSBOX_INSIDE=1' 'USER vscode' 'CMD ["bash"]' "${3:-}" |
-		"$ENGINE" build --quiet --tag "pressbox-test:$1" "${@:4}" --file - "$BATS_FILE_TMPDIR/small" >/dev/null
-}
-
-id_of() {
-	"$ENGINE" image inspect --format '{{.Id}}' "$1"
 }
 
 @test "an image of these inputs is used, whatever it is called, and one of others is not" {
@@ -133,24 +82,6 @@ id_of() {
 	[[ $output == *BUILT* ]]
 	BASE_IMAGE=elsewhere.example/debian:1 run -0 of_image require_image
 	[[ $output == *BUILT* ]]
-}
-
-# serve KIND [ADDRESS]: sets HOST to where such a registry listens
-serve() {
-	local container port
-	case $1 in
-	lies | hangs)
-		container=$("$ENGINE" run --detach --network host --volume "$REPOSITORY/tests/drivers/bad_registry.py:/bad_registry.py:ro" \
-			"$TAGGED" python /bad_registry.py "$1")
-		;;
-	*)
-		container=$("$ENGINE" run --detach --network host --user 0 --volume "$REPOSITORY/tests/drivers/registry.sh:/registry.sh:ro" \
-			--volume "$REGISTRY:$REGISTRY" "$TAGGED" bash /registry.sh "$REGISTRY" serve "$1" "${2:-127.0.0.1}")
-		;;
-	esac
-	STARTED+=("$container")
-	port=$(sed -nE '/(listening on|port)/{s/.*(:|port )([0-9]+)("|,|$).*/\2/p;q}' < <(timeout 30 "$ENGINE" logs --follow "$container" 2>&1))
-	HOST=${2:-127.0.0.1}:$port
 }
 
 # push_small NAME: to the plain registry; prints its digest

@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# What signs: files, variables or an agent. Stands on doors.sh, which whoever sources this has sourced.
+
+# choose_key KEY-FILE PASSPHRASE-FILE FINGERPRINT: each may be empty. Adds to options what the command is told of it.
+choose_key() {
+	local key=$1 passphrase=$2 agent=$3 socket
+	if [ "$DOOR" = inside ]; then
+		[ -z "$key" ] || options+=(--signing-key "$key")
+		[ -z "$passphrase" ] || options+=(--passphrase-file "$passphrase")
+	elif [ -n "$key$passphrase" ]; then
+		# The files stay here; their contents go in on the pipe.
+		[ -z "$key" ] || [ -r "$key" ] || die "$EX_USAGE" "the signing key $key cannot be read; name an armoured secret key"
+		[ -z "$passphrase" ] || [ -r "$passphrase" ] || die "$EX_USAGE" "the passphrase file $passphrase cannot be read; name the file that holds it"
+		[ -z "$key" ] || SIGNING_PASSPHRASE=
+		KEY_FILE=$key PASSPHRASE_FILE=$passphrase
+	fi
+	if [ -n "$agent" ]; then
+		options+=(--signing-agent "$agent")
+		if [ "$DOOR" != inside ]; then
+			# What gpg-agent lets others use: it signs, and gives no key away.
+			socket=$(gpgconf --list-dirs agent-extra-socket 2>/dev/null || true)
+			[ -S "$socket" ] || die "$EX_USAGE" "no gpg-agent listens here; start it: gpg-connect-agent /bye"
+			let_in_agent "$socket"
+			options+=(--agent-socket "${SEEN[agent]}")
+		fi
+	elif [ -n "$KEY_FILE$SIGNING_KEY" ]; then
+		SIGNS=yes
+	fi
+}
