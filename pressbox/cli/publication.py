@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pressbox.cli import output
 from pressbox.cli.options import Commands, add_command, fingerprint
-from pressbox.console import note
 
 
 def add_commands(commands: Commands) -> None:
@@ -62,10 +61,7 @@ def publish(arguments: Namespace) -> None:
     made = publication.origin(arguments.inputs, arguments.base)
     registry = _registry(arguments.name, arguments.authority)
     with arguments.image.open("rb") as saved:
-        published = publication.publish(
-            saved, contents, made, registry, key, arguments.work, documents={}
-        )
-    note("commit .devcontainer")
+        published = publication.publish(saved, contents, made, registry, key, arguments.work)
     print(f"{published.name}@{published.digest}")
 
 

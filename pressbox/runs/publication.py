@@ -111,14 +111,12 @@ def publish(
     registry: Registry,
     key: SigningKey,
     folder: Path,
-    documents: Mapping[str, bytes],
 ) -> Published:
     """Send an image and what is said about it to the registry, and write that into the lock.
 
     saved: what an engine saved. contents: of that image. key: signs the statement. folder: an empty
-    one, with room for the image. documents: what is attached besides, by media type. The index has
-    the images of the same inputs that the lock has for other architectures. Raises PressboxError,
-    and Drifted if the environment is not an accepted one.
+    one, with room for the image. The index has the images of the same inputs that the lock has for
+    other architectures. Raises PressboxError, and Drifted unless the environment is accepted.
     """
     architecture = contents.architecture
     if contents.digest not in lock.digests(lock.read()):
@@ -138,8 +136,6 @@ def publish(
     signed = gnupg.clear_sign(
         key, _line(_statement(registry.name, layout.manifest.digest, contents, made))
     )
-    for media_type, content in documents.items():
-        registry.attach(subject, media_type, content, media_type)
     registry.attach(subject, STATEMENT_ARTIFACT, signed, CLEAR_SIGNED)
     images = {
         **_others(registry.name, made),
