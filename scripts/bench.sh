@@ -85,7 +85,7 @@ measure "verify.sh, docker door" "$runs" "$ROOT/scripts/verify.sh" --door docker
 # within COMMAND...: in one container that runs already, to leave its start out of the figures
 running_dev_container || die "$EX_FAILED" "the dev container is gone; start it with scripts/train.sh --door devcontainer"
 within() {
-	"$ENGINE" exec --user "$(user_inside)" --env HOME=/tmp --workdir "$INSIDE" "$CONTAINER" "$@"
+	"$ENGINE" exec --user "$(user_in_dev_container)" --env HOME=/tmp --workdir "$INSIDE" "$CONTAINER" "$@"
 }
 measure "docker exec of nothing" "$runs" within true
 measure "train.py" "$runs" within python train.py /tmp/bench.tar.gz

@@ -333,7 +333,8 @@ examine_outside() {
 	local built
 	demand_memory
 	require_engine "$DOOR"
-	finding '' engine "$("$ENGINE" version --format '{{.Server.Version}}') at $ENGINE"
+	finding '' engine "$(engine_in_words)"
+	[ -z "$UNLIMITED" ] || finding '' limits "none of $UNLIMITED; see docs/engines.md"
 	choose_tag
 	if "$ENGINE" image inspect "$TAGGED" >/dev/null 2>&1; then
 		finding '' image "$TAGGED, up to date"
@@ -341,7 +342,7 @@ examine_outside() {
 		finding '' image "out of date; renewing"
 	fi
 	require_image
-	built=$("$ENGINE" image inspect --format '{{join .RootFS.Layers "\n"}}' "$TAGGED" | sha256)
+	built=$(layers_of "$TAGGED" | sha256)
 	finding '' layers "sha256:$built"
 	running_dev_container && return
 	[ -z "$CONTAINER" ] || dev_container_is_no_door

@@ -43,14 +43,14 @@ UPDATED=(.devcontainer/Dockerfile .devcontainer/debian.lock .devcontainer/tools.
 
 # in_image OPTION... COMMAND...: with the network; $new is /new there
 in_image() {
-	run "$ENGINE" run --rm --env HOME=/tmp --volume "$new:/new" --workdir /new "$@"
+	run "$ENGINE" run --rm "${SHARING[@]}" --env HOME=/tmp --volume "$new:/new" --workdir /new "$@"
 }
 
 update_debian() {
 	local date base
 	date=$(date -u +%Y%m%dT000000Z)
 	say "Debian's archive of $date"
-	run_into "$new/.devcontainer/debian.lock" "$ENGINE" run --rm --user 0 \
+	run_into "$new/.devcontainer/debian.lock" "$ENGINE" run --rm --user 0 "${SHARING[@]}" \
 		--volume "$SETTINGS:/programs:ro" "${BASE_IMAGE:-$(default_base)}" /programs/debian.sh lock "$date" || return
 	base=$(default_base)
 	if [ -n "$DRY_RUN" ]; then
@@ -73,7 +73,7 @@ run_into() {
 update_python() {
 	say "Python's packages"
 	# shellcheck disable=SC2016 # expanded there; the index is pip's
-	in_image --user "$(id -u):$(id -g)" "$before" bash -euc '
+	in_image --user "$(caller_inside)" "$before" bash -euc '
 		POETRY_PYPI_MIRROR_URL=$(/opt/venv/bin/python -c "from pip._internal.models.index import PyPI; print(PyPI.simple_url)")
 		export POETRY_PYPI_MIRROR_URL
 		poetry update --lock --no-interaction'
@@ -83,7 +83,7 @@ update_tools() {
 	local tools=$new/.devcontainer/toolchain names
 	say "the tools"
 	# uv, by the hash that tools.txt has, writes the next tools.txt.
-	in_image --user "$(id -u):$(id -g)" "$before" bash -euc '
+	in_image --user "$(caller_inside)" "$before" bash -euc '
 		python3 -m venv /tmp/uv
 		/tmp/uv/bin/pip install --quiet --no-deps --require-hashes --only-binary :all: --requirement .devcontainer/tools.txt
 		cd .devcontainer

@@ -18,16 +18,16 @@ clean_up() {
 
 # remove_dev_containers: those of this checkout that do not run, and the images that were made for them
 remove_dev_containers() {
-	local container state image
-	while read -r container state; do
-		if [ "$state" = running ]; then
+	local container image
+	while read -r container; do
+		if [ "$("$ENGINE" inspect --format '{{.State.Running}}' "$container")" = true ]; then
 			printf 'kept the dev container %s, which is running\n' "$container"
 			continue
 		fi
 		image=$("$ENGINE" inspect --format '{{.Config.Image}}' "$container")
 		remove container "$container"
 		[[ $image != vsc-* ]] || remove image "$image"
-	done < <("$ENGINE" ps --all --filter "label=devcontainer.local_folder=$ROOT" --format '{{.ID}} {{.State}}')
+	done < <("$ENGINE" ps --all --filter "label=devcontainer.local_folder=$ROOT" --format '{{.ID}}')
 }
 
 # remove_images: of Pressbox, but for the present one; those with a browser are made again by the tests
@@ -37,7 +37,8 @@ remove_images() {
 	while read -r name id; do
 		case $name in
 		pressbox-browser:*) remove image "$name" ;;
-		"$IMAGE":*) [ "$id" = "${present:-none}" ] || remove image "$name" ;;
+		# podman says what kind of digest it is in one of the two places alone.
+		"$IMAGE":*) [ "${id#sha256:}" = "${present#sha256:}" ] || remove image "$name" ;;
 		esac
 	done < <("$ENGINE" image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}' | sed 's#^localhost/##')
 }

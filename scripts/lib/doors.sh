@@ -149,20 +149,26 @@ through_docker() {
 		--read-only
 		--cap-drop ALL
 		--security-opt no-new-privileges
-		--memory "${PRESSBOX_MEMORY:-4g}"
-		--pids-limit 512
-		--ulimit core=0
 		--network "$NETWORK"
 		--tmpfs "/tmp:$TMP"
 		--user "$(user_inside)"
 		--workdir "$INSIDE")
 	if [ -n "$PODMAN" ]; then
+		# One --ulimit would replace all of containers.conf's; supervise.sh lets nothing dump core.
 		engine=podman
-		# Rootless: the host's user is the container's, not its root.
-		[ "$(id -u)" = 0 ] || command+=(--userns keep-id)
+	else
+		command+=(--ulimit core=0)
 	fi
-	command+=("${VARIABLES[@]}" --env "PRESSBOX_DOOR=$engine")
+	add_limits
+	command+=("${SHARING[@]}" "${VARIABLES[@]}" --env "PRESSBOX_DOOR=$engine")
 	held "${command[@]}" "${MOUNTS[@]}" "$TAGGED" "${SUPERVISED[@]}" "$INPUT" "$@"
+}
+
+# add_limits: to command; without cgroups of their own, rootless engines refuse or ignore them
+add_limits() {
+	[[ $UNLIMITED == *memory* ]] || command+=(--memory "${PRESSBOX_MEMORY:-4g}")
+	[[ $UNLIMITED == *processes* ]] || command+=(--pids-limit 512)
+	[ -z "$UNLIMITED" ] || say "this engine cannot limit $UNLIMITED (docs/engines.md); running without"
 }
 
 # running_dev_container: 0 if one runs for this checkout and is made of the present image. Sets
@@ -178,8 +184,8 @@ running_dev_container() {
 # same_layers IMAGE: 0 if it is the present image, whatever the dev container laid on top of it
 same_layers() {
 	local ours theirs
-	ours=$("$ENGINE" image inspect --format '{{join .RootFS.Layers ","}}' "$TAGGED" 2>/dev/null) || return 1
-	theirs=$("$ENGINE" image inspect --format '{{join .RootFS.Layers ","}}' "$1")
+	ours=$(layers_of "$TAGGED" 2>/dev/null) || return 1
+	theirs=$(layers_of "$1")
 	[ "${theirs#"$ours"}" != "$theirs" ]
 }
 
@@ -187,7 +193,7 @@ same_layers() {
 not_drifted() {
 	local log status=0
 	[ -n "$AVOIDS_DRIFT" ] || return 0
-	log=$("$ENGINE" exec --user "$(user_inside)" --workdir "$INSIDE" "$CONTAINER" "$PYTHON" -m pressbox doctor 2>&1) || status=$?
+	log=$("$ENGINE" exec --user "$(user_in_dev_container)" --workdir "$INSIDE" "$CONTAINER" "$PYTHON" -m pressbox doctor 2>&1) || status=$?
 	[ "$status" = 4 ] || return 0
 	say "the dev container has drifted; training in a fresh container:"
 	grep -E '^WRONG|^error' <<<"$log" >&2 || say "$log"
@@ -204,7 +210,7 @@ through_devcontainer() {
 		start_dev_container "${up[@]}"
 		[ -z "$DRY_RUN" ] || CONTAINER=CONTAINER
 	fi
-	held "$ENGINE" exec --interactive --user "$(user_inside)" "${VARIABLES[@]}" --env PRESSBOX_DOOR=devcontainer \
+	held "$ENGINE" exec --interactive --user "$(user_in_dev_container)" "${VARIABLES[@]}" --env PRESSBOX_DOOR=devcontainer \
 		--workdir "$INSIDE" "$CONTAINER" "${SUPERVISED[@]}" "$INPUT" "$@"
 }
 
@@ -287,7 +293,8 @@ held() {
 	trap - INT TERM HUP
 	[ -z "$STAGE" ] || take_over
 	# SIGKILL, which nobody here sent: the kernel does, where memory runs out.
-	[ "$status" != 137 ] || die "$EX_FAILED" "it was killed because it needs more memory than it is given (${PRESSBOX_MEMORY:-4g}); give it more: PRESSBOX_MEMORY=16g"
+	[ "$status" != 137 ] || [[ $UNLIMITED == *memory* ]] || die "$EX_FAILED" "it was killed because it needs more memory than it is given (${PRESSBOX_MEMORY:-4g}); give it more: PRESSBOX_MEMORY=16g"
+	[ "$status" != 137 ] || die "$EX_FAILED" "it was killed because it needs more memory than there is; end other programs, or train on less"
 	return "$status"
 }
 

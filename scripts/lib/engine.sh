@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The container engine: found, never assumed; with --bootstrap, installed and started.
-# Sets ENGINE (the client's path) and PODMAN (yes, or empty).
+# Sets ENGINE (the client's path) and PODMAN (yes, or empty). The two are asked in ways that both understand.
 
 # shellcheck source=scripts/lib/common.sh
 . -- "${BASH_SOURCE[0]%/*}/common.sh"
@@ -11,6 +11,14 @@ PODMAN=
 WHY_NOT=
 # What a client says of itself and of its engine, and how long it may think about it.
 ANSWER='' ENGINE_TIMEOUT_S=20
+# Yes if its user is root in its containers, who is nobody but that user outside; else empty.
+ROOTLESS=''
+# What it cannot limit, in words.
+UNLIMITED=''
+# What a container needs for the host's files to be its own, too.
+SHARING=()
+# For SELinux, as the devcontainer CLI does it: what is mounted keeps the label by which the host knows it.
+UNLABELLED=(--security-opt label=disable)
 # BuildKit is part of the docker client before 23, a plugin (buildx) since.
 export DOCKER_BUILDKIT=1
 
@@ -42,19 +50,53 @@ ask_docker() {
 	while [[ $ANSWER == *[[:cntrl:]] ]]; do ANSWER=${ANSWER%?}; done
 }
 
-# probe_docker CLIENT NAMED: 0 if it reaches an engine and can BuildKit; else sets WHY_NOT
+# probe_docker CLIENT NAMED: 0 if it reaches an engine and can BuildKit; else sets WHY_NOT. Docker's numbers begin
+# with 17, podman's are smaller.
 probe_docker() {
-	local client=$1 named=$2
+	local client=$1 named=$2 answered='' server
 	ask_docker "$client"
-	if ! [[ $ANSWER =~ (^|$'\n')[0-9][^\ ]*\ [0-9][^\ ]*$ ]]; then
+	[[ $ANSWER =~ (^|$'\n')[0-9][^\ ]*\ [0-9][^\ ]*$ ]] && answered=${ANSWER##*$'\n'}
+	if [[ ${answered%%.*} -lt 17 && $("$client" --version 2>/dev/null) == podman* ]]; then
+		podman_as_docker "$client" "$named"
+		return
+	fi
+	if [ -z "$answered" ]; then
 		explain_answer "$named"
 		return 1
 	fi
-	ANSWER=${ANSWER##*$'\n'}
-	if [ "${ANSWER%%.*}" -ge 23 ] && ! "$client" buildx version >/dev/null 2>&1; then
+	server=${answered##* }
+	if [ "${server%%.*}" -lt 17 ]; then
+		WHY_NOT="the engine${named:+ at $named} is podman's, which does not have docker's BuildKit; use podman itself: --door podman"
+		return 1
+	fi
+	if [ "${answered%%.*}" -ge 23 ] && ! "$client" buildx version >/dev/null 2>&1; then
 		WHY_NOT="$client has no BuildKit; install its buildx plugin (Debian: docker-buildx)"
 		return 1
 	fi
+	describe_docker "$client"
+}
+
+# podman_as_docker CLIENT NAMED: podman under the name of docker, as its package podman-docker installs it
+podman_as_docker() {
+	if [ -n "$2" ]; then
+		WHY_NOT="$2 names an engine, but $1 is podman, which does not heed that; unset it, or install Docker"
+		return 1
+	fi
+	probe_podman "$1"
+}
+
+# describe_docker CLIENT
+describe_docker() {
+	local said
+	said=$("$1" info --format '{{json .SecurityOptions}} memory={{.MemoryLimit}} pids={{.PidsLimit}} {{.OperatingSystem}}' 2>/dev/null) || true
+	[[ $said != *name=rootless* ]] || ROOTLESS=yes
+	# Its containers would know users by other numbers.
+	[[ $said != *name=userns* ]] || SHARING+=(--userns host)
+	[[ $said != *name=selinux* ]] || SHARING+=("${UNLABELLED[@]}")
+	# On Linux, Docker Desktop's machine reaches our files as we do, by way of its root.
+	if [[ $said == *"Docker Desktop"* && $OSTYPE == linux* && $(uname -r) != *[Mm]icrosoft* ]]; then ROOTLESS=yes; fi
+	[[ $said != *memory=false* ]] || UNLIMITED=memory
+	[[ $said != *pids=false* ]] || UNLIMITED+=${UNLIMITED:+ and }processes
 }
 
 # explain_answer NAMED: sets WHY_NOT by ANSWER
@@ -79,17 +121,31 @@ explain_answer() {
 	esac
 }
 
-# probe_podman: 0 if it works; else sets WHY_NOT
+# probe_podman CLIENT: 0 if it works, and sets PODMAN; else sets WHY_NOT
 probe_podman() {
 	local said
-	if ! has podman; then
-		WHY_NOT="podman is not installed; install it, or omit --door"
-	elif ! said=$(podman info 2>&1 >/dev/null); then
+	if ! said=$("$1" info --format 'rootless={{.Host.Security.Rootless}} labels={{.Host.Security.SELinuxEnabled}} {{json .Host.CgroupControllers}}' 2>&1); then
 		WHY_NOT="podman is installed, but podman info fails (${said##*$'\n'}); correct that, or install Docker"
-	else
-		return 0
+		return 1
 	fi
-	return 1
+	PODMAN=yes
+	[[ $said != *labels=true* ]] || SHARING+=("${UNLABELLED[@]}")
+	[[ $said == *rootless=true* ]] || return 0
+	ROOTLESS=yes
+	[[ $said == *'"memory"'* ]] || UNLIMITED=memory
+	[[ $said == *'"pids"'* ]] || UNLIMITED+=${UNLIMITED:+ and }processes
+}
+
+# engine_in_words: what it is, for people
+engine_in_words() {
+	local name=Docker format='{{.Server.Version}}'
+	[ -z "$PODMAN" ] || name=podman format='{{.Client.Version}}'
+	printf '%s %s%s at %s\n' "$name" "$("$ENGINE" version --format "$format")" "${ROOTLESS:+, rootless,}" "$ENGINE"
+}
+
+# layers_of IMAGE: the digests of its layers, one a line. podman's own type has nothing that could be joined.
+layers_of() {
+	"$ENGINE" image inspect --format '{{json .RootFS.Layers}}' "$1" | grep -o 'sha256:[0-9a-f]*'
 }
 
 # find_engine DOOR: docker before podman, unless the door, a variable or a context names one
@@ -119,24 +175,29 @@ find_engine() {
 		fi
 	fi
 	why_not_docker=$WHY_NOT
-	if ! probe_podman; then
-		WHY_NOT=${why_not_docker:-$WHY_NOT}
-		return 1
+	if client=$(type -P podman) && probe_podman "$client"; then
+		ENGINE=$client
+		return 0
 	fi
-	ENGINE=$(command -v podman)
-	PODMAN=yes
+	WHY_NOT=${why_not_docker:-${WHY_NOT:-podman is not installed; install it, or omit --door}}
+	return 1
 }
 
 # require_engine [DOOR]: find one; with --bootstrap make one if there is none
 require_engine() {
 	local door=${1:-}
 	temporary
-	find_engine "$door" && return 0
-	if [ "$door" != podman ] && [ -n "$BOOTSTRAP" ] && [ -z "$(named_engine)" ]; then
+	if ! find_engine "$door"; then
+		if [ "$door" = podman ] || [ -z "$BOOTSTRAP" ] || [ -n "$(named_engine)" ]; then
+			die "$EX_UNAVAILABLE" "$WHY_NOT"
+		fi
 		bootstrap_engine
-		find_engine "$door" && return 0
+		find_engine "$door" || die "$EX_UNAVAILABLE" "$WHY_NOT"
 	fi
-	die "$EX_UNAVAILABLE" "$WHY_NOT"
+	# Nothing that it writes would be root's.
+	if [ -n "$ROOTLESS" ] && [ "$(id -u)" = 0 ]; then
+		die "$EX_UNAVAILABLE" "the engine at $ENGINE is rootless, and root is not its user; run this as the user whose engine it is"
+	fi
 }
 
 require_apt() {

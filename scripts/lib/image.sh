@@ -87,8 +87,7 @@ require_image() {
 
 # name_image: the image that is there is also the one called pressbox, whichever was built last
 name_image() {
-	local layers='{{join .RootFS.Layers ","}}'
-	[ "$("$ENGINE" image inspect --format "$layers" "$TAGGED" 2>/dev/null)" = "$("$ENGINE" image inspect --format "$layers" "$IMAGE" 2>/dev/null)" ] ||
+	[ "$(layers_of "$TAGGED" 2>/dev/null)" = "$(layers_of "$IMAGE" 2>/dev/null)" ] ||
 		run "$ENGINE" tag "$TAGGED" "$IMAGE"
 }
 

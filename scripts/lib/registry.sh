@@ -47,9 +47,9 @@ login_of() {
 
 # base_of IMAGE: prints name@digest of what it stands on. That of the stand-in is the ID of an image on this engine.
 base_of() {
-	local layers='{{join .RootFS.Layers ","}}' ours base
-	ours=$("$ENGINE" image inspect --format "$layers" "$1")
-	base=$("$ENGINE" image inspect --format "$layers" "$LOCAL_BASE" 2>/dev/null || true)
+	local ours base
+	ours=$(layers_of "$1")
+	base=$(layers_of "$LOCAL_BASE" 2>/dev/null || true)
 	if [ -n "$base" ] && [ "${ours#"$base"}" != "$ours" ]; then
 		printf '%s@%s' "$LOCAL_BASE" "$("$ENGINE" image inspect --format '{{.Id}}' "$LOCAL_BASE")"
 	else
@@ -94,8 +94,7 @@ keep_contents() {
 
 # compare_layers PUBLISHED BUILT: engines of other makes write the same files in other bytes, so that is no fault
 compare_layers() {
-	local layers='{{join .RootFS.Layers ","}}'
-	if [ "$("$ENGINE" image inspect --format "$layers" "$1")" = "$("$ENGINE" image inspect --format "$layers" "$2")" ]; then
+	if [ "$(layers_of "$1")" = "$(layers_of "$2")" ]; then
 		finding '' layers "the same, bit for bit"
 	else
 		finding '' layers "not the same bytes; another engine has written them"

@@ -20,7 +20,26 @@ user_inside() {
 		[ "${owner%%:*}" != 0 ] || owner=$NOBODY
 		printf '%s\n' "$owner"
 	else
+		caller_inside
+	fi
+}
+
+# caller_inside: who the caller is there. A rootless engine knows its user as the container's root.
+caller_inside() {
+	if [ -n "$ROOTLESS" ]; then
+		printf '0:0\n'
+	else
 		printf '%s:%s\n' "$(id -u)" "$(id -g)"
+	fi
+}
+
+# user_in_dev_container: the same in CONTAINER; under podman the devcontainer CLI lets us keep our number (keep-id)
+user_in_dev_container() {
+	if [ -n "$PODMAN" ] && [ -n "$ROOTLESS" ] && [ -z "$DRY_RUN" ] &&
+		[ "$("$ENGINE" inspect --format '{{.HostConfig.UsernsMode}}' "$CONTAINER")" = private ]; then
+		printf '%s:%s\n' "$(id -u)" "$(id -g)"
+	else
+		user_inside
 	fi
 }
 

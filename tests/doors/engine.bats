@@ -200,3 +200,66 @@ podman_with() {
 	one_error "docker is installed, but its engine does not answer (it says nothing for 1 s)"
 	run -1 pgrep -f "$BATS_TEST_TMPDIR/stubs/docker"
 }
+
+# docker_that SAYS: a docker whose engine says that of itself, and which has each image
+docker_that() {
+	stub docker <<-STUB
+		#!/usr/bin/env bash
+		case \$1 in
+		version) echo "20.10.24 20.10.24" ;;
+		info) echo '$1' ;;
+		esac
+	STUB
+}
+
+# run_by UID: sets stderr to the command with which somebody would train
+run_by() {
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR"
+	run -0 --separate-stderr setpriv --reuid "$1" --regid "$1" --clear-groups \
+		env HOME=/ TMPDIR=/tmp PATH="$BATS_TEST_TMPDIR/stubs:$PATH" "$CHECKOUT/scripts/train.sh" --dry-run
+}
+
+@test "files belong to the caller on every engine, SELinux lets it read, and lost limits are told" {
+	need_root
+	local says wanted word
+	while IFS='|' read -r says wanted; do
+		docker_that "$says"
+		run_by 4711
+		for word in $wanted; do
+			[[ ${stderr//=/ } == *" ${word//=/ }"* ]] || { printf '%s\n' "$says: $word" "$stderr" && return 1; }
+		done
+		[[ $wanted == *label* || $stderr != *label* ]]
+	done <<-'ENGINES'
+		["name=seccomp"] memory=true pids=true Debian|--user=4711:4711 --memory=4g --pids-limit=512
+		["name=rootless"] memory=true pids=true Debian|--user=0:0 --memory=4g --pids-limit=512
+		["name=rootless"] memory=false pids=true Debian|--user=0:0 limit=memory --pids-limit=512
+		["name=rootless"] memory=false pids=false Debian|limit=memory=and=processes
+		["name=userns"] memory=true pids=true Debian|--user=4711:4711 --userns=host
+		["name=seccomp"] memory=true pids=true Docker Desktop|--user=0:0
+		["name=selinux"] memory=true pids=true Fedora|--security-opt=label=disable
+	ENGINES
+}
+
+@test "root is refused by an engine that is somebody else's" {
+	need_root
+	docker_that '["name=rootless"] memory=true pids=true Debian'
+	PATH=$BATS_TEST_TMPDIR/stubs:$PATH run -69 --separate-stderr "$CHECKOUT/scripts/train.sh"
+	one_error "is rootless, and root is not its user"
+}
+
+@test "podman is known under the name of docker, and behind it" {
+	stub docker <<-'STUB'
+		#!/usr/bin/env bash
+		case $1 in
+		--version) echo "podman version 4.3.1" ;;
+		version) printf '4.3.1 ' && echo "Error: template: can't evaluate field Client" >&2 && exit 125 ;;
+		esac
+	STUB
+	PATH=$BATS_TEST_TMPDIR/stubs:$PATH run -0 --separate-stderr "$CHECKOUT/scripts/train.sh" --door docker --dry-run
+	[[ $stderr == *"$BATS_TEST_TMPDIR/stubs/docker run "*" PRESSBOX_DOOR=podman "* ]]
+	DOCKER_HOST=unix:///run/d.sock PATH=$BATS_TEST_TMPDIR/stubs:$BARE run -69 --separate-stderr "$CHECKOUT/scripts/train.sh"
+	one_error "is podman, which does not heed that"
+	client 'echo "28.2.2 4.3.1"'
+	DOCKER_HOST=unix:///run/d.sock PATH=$BATS_TEST_TMPDIR/stubs:$BARE run -69 --separate-stderr "$CHECKOUT/scripts/train.sh"
+	one_error "the engine at DOCKER_HOST=unix:///run/d.sock is podman's, which does not have docker's BuildKit"
+}
