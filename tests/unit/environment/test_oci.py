@@ -11,8 +11,14 @@ import pytest
 from pressbox.environment import oci
 from pressbox.errors import PressboxError
 
-# As tar writes the files of a layer; one is empty, and one stands in the image twice.
-FILES = {"etc/motd": b"welcome\n", "opt/numbers": bytes(range(256)) * 99}
+# What compresses neither at once nor to nothing, and is several blocks.
+FILES = {"etc/motd": b"welcome\n", "opt/numbers": b"".join(b"%d," % (n * n) for n in range(30_000))}
+BLOCK_BYTES = 64 << 10
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch):
+    monkeypatch.setattr(oci, "BLOCK_BYTES", BLOCK_BYTES)
 
 
 def tar(files: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
@@ -154,6 +160,21 @@ def test_annotations_change_the_manifest_and_nothing_else(folder, tmp_path):
     assert (plain.config, plain.layers) == (annotated.config, annotated.layers)
 
 
+def test_a_layer_is_the_same_however_many_processors_compress_it(folder, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.setattr("os.process_cpu_count", lambda: 1)
+    layers = oci.write_layout(io.BytesIO(podman()), folder).layers
+    monkeypatch.setattr("os.process_cpu_count", lambda: 9)
+    assert oci.write_layout(io.BytesIO(podman()), other).layers == layers
+
+
+def test_a_layer_in_blocks_is_hardly_larger_than_one_in_a_piece(folder):
+    layers = oci.write_layout(io.BytesIO(podman()), folder).layers
+    assert len(ONE) > 3 * BLOCK_BYTES
+    assert layers[0].size < 1.01 * len(gzip.compress(ONE, oci.LEVEL))
+
+
 def test_a_compressed_layer_has_no_name_and_no_time(folder):
     layout = oci.write_layout(io.BytesIO(podman()), folder)
     for layer in layout.layers:
@@ -192,7 +213,7 @@ def without(saved: bytes, name: str, **instead: bytes) -> bytes:
 
 
 SPOILED = {
-    "it is cut off in a layer": (podman()[:9000], "unexpected end of data"),
+    "it is cut off in a layer": (podman()[:150_000], "unexpected end of data"),
     "it is cut off between two files": (
         without(podman(), "manifest.json"),
         "manifest.json is not in it",
