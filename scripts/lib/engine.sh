@@ -205,11 +205,13 @@ require_apt() {
 	[ "$(id -u)" = 0 ] || die "$EX_UNAVAILABLE" "--bootstrap has to install $1, as root; run it with sudo"
 }
 
-# apt_install PACKAGE...: quiet, unless it fails
+# apt_install PACKAGE...: quiet, unless it fails. Whoever does not answer is not waited for.
 apt_install() {
-	local log=$TEMPORARY/log
+	local log=$TEMPORARY/log patience=(-o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
 	say "installing $*"
-	if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
+	if ! { apt-get "${patience[@]}" update &&
+		DEBIAN_FRONTEND=noninteractive apt-get "${patience[@]}" install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
+		demand_network "$log"
 		cat "$log" >&2
 		demand_clock "$log"
 		die "$EX_FAILED" "installing $* failed; its output is above"
@@ -220,6 +222,19 @@ apt_install() {
 demand_clock() {
 	! grep -q -e 'Not live until' -e 'is not valid yet' -e 'is expired (invalid since' "$1" ||
 		die "$EX_FAILED" "by this machine's clock, which says $(date -u +%F), Debian's archive is not valid; set the clock, or if it is right, use another mirror"
+}
+
+# demand_network LOG: if it says that nobody was reached, an error that names all that --bootstrap needs
+demand_network() {
+	local missing=() base needs
+	grep -qiE 'temporary failure|could not (resolve|connect)|unable to connect|network is unreachable|timed out|no route to host' "$1" || return 0
+	[ -n "$ENGINE" ] || has dockerd || missing+=(docker.io docker-buildx)
+	has mmdebstrap || missing+=(mmdebstrap debian-archive-keyring)
+	has npm || missing+=(nodejs npm)
+	base=$(sed -n 's/^FROM .*:-\(.*\)@.*} AS base$/\1/p' "$ROOT/.devcontainer/Dockerfile")
+	needs="Debian's archive cannot be reached, and --bootstrap needs it: on this host ${missing[*]:-nothing more}, $base as the base, and for the image what debian.lock, tools.txt and poetry.lock list"
+	[ -n "$ENGINE" ] || die "$EX_UNAVAILABLE" "$needs; install docker.io from a medium of yours, all else is in a bundle (docs/offline.md)"
+	die "$EX_FAILED" "$needs; all of that is in a bundle (docs/offline.md)"
 }
 
 bootstrap_engine() {

@@ -119,6 +119,7 @@ make_base() {
 	# apt knows archives of a date since its version 3. Where none is reached, debian.lock judges the present one.
 	if ! populate_base "$architecture" "$folder" "$(sed -n 's/^snapshot //p' "$ROOT/.devcontainer/debian.lock")" &&
 		! populate_base "$architecture" "$folder"; then
+		demand_network "$folder/log"
 		tail -n 20 "$folder/log" >&2
 		demand_clock "$folder/log"
 		die "$EX_FAILED" "making the base failed; its last lines are above"
