@@ -10,7 +10,8 @@ Measure builds, trainings and verifications side by side: a table on standard er
 standard output. Times are medians in seconds.
 
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
-  --cold           build without any cache too; empties the engine's caches of downloads
+  --cold           build without any cache too, which empties the engine's caches of downloads, and
+                   pull the published image, if environment.lock names one of these inputs
   --large          seal and open a model of 96 MiB and train on 100,000 texts too; takes minutes
   --runs N         how often each thing is done (default: 5; builds once)
   -h, --help       print this
@@ -69,6 +70,18 @@ choose_base
 trap 'rm -f "$ROOT/models/bench.tar.gz"; finish' EXIT
 
 build=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" --tag "$TAGGED" --build-arg "BASE_IMAGE=$BASE_IMAGE")
+# pull_published: the image that the lock names, where none of its layers is here
+pull_published() {
+	local image=$PUBLISHED_NAME@$PUBLISHED_DIGEST
+	"$ENGINE" image rm --force "$TAGGED" "$IMAGE" >/dev/null 2>&1 || true
+	measure "pull" 1 fetch "$image"
+	row "pulled" "$("$ENGINE" manifest inspect --insecure "$image" | awk '/"size":/ { sum += $2 } END { printf "%d", sum / 1e6 }')" MB
+	"$ENGINE" tag "$image" "$TAGGED"
+	"$ENGINE" tag "$image" "$IMAGE"
+	"$ENGINE" image rm "$image" >/dev/null
+}
+
+if [ -n "$cold" ] && read_published; then pull_published; fi
 if [ -n "$cold" ]; then
 	"$ENGINE" builder prune --force --filter type=exec.cachemount >/dev/null
 	measure "build, cold" 1 "${build[@]}" --no-cache "$ROOT"

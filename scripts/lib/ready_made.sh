@@ -61,7 +61,7 @@ hold() {
 	HELD=$TEMPORARY/held
 	rm -rf "$HELD"
 	(
-		container=$("$ENGINE" create "$1" 2>/dev/null) || exit 1
+		container=$("$ENGINE" create --user 0:0 "$1" 2>/dev/null) || exit 1
 		trap '"$ENGINE" rm "$container" >/dev/null 2>&1' EXIT
 		# Its folder is read-only, also for whoever is to remove it.
 		"$ENGINE" cp "$container:/opt/pressbox" "$HELD" >/dev/null 2>&1 && chmod -R u+w "$HELD"

@@ -205,3 +205,32 @@ refused() {
 	run -1 of_image require_image
 	[[ $output == *"error: "*"environment.lock does not name the published image; "* ]]
 }
+
+# with_podman COMMAND...: of_image, through podman, which does not take a loopback for a registry without TLS by itself
+with_podman() {
+	HOME=$BATS_TEST_TMPDIR/home XDG_CONFIG_HOME='' DOOR=podman of_image "$@"
+}
+
+@test "podman pulls it, finds it under another name, and says what is wrong with a registry" {
+	command -v podman >/dev/null || skip "podman is not installed"
+	local named
+	mkdir -p "$BATS_TEST_TMPDIR/home/.config/containers"
+	lock_names "$PLAIN" "$RIGHT"
+	named=$(tag)
+	run -0 with_podman require_image
+	[[ $output == *"the published image $PLAIN/desk/pressbox is not used: $PLAIN has no TLS"* && $output == *BUILT* ]]
+	printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$PLAIN" >"$BATS_TEST_TMPDIR/home/.config/containers/registries.conf"
+	run -0 with_podman require_image
+	[[ $output == *"pulling the image from $PLAIN"* && $output != *BUILT* ]]
+	podman tag "$named" elsewhere.example/desk:7
+	podman image rm "$named" pressbox
+	run -0 with_podman require_image
+	[[ $output != *pulling* && $output != *BUILT* ]]
+	podman image rm "$named" pressbox elsewhere.example/desk:7
+	lock_names 127.0.0.1:1 "$RIGHT"
+	run -0 with_podman require_image
+	[[ $output == *"is not used: 127.0.0.1:1 does not answer ("* && $output == *BUILT* ]]
+	lock_names "$PLAIN" "sha256:$(printf '0%.0s' {1..64})"
+	run -0 with_podman require_image
+	[[ $output == *"is not used: $PLAIN does not have it"* && $output == *BUILT* ]]
+}
