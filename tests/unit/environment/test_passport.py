@@ -112,6 +112,19 @@ def test_each_entry_is_measured_links_through_to_their_files(tmp_path):
     assert measured == {f"{tmp_path}{name}": entry for name, entry in expected.items()}
 
 
+def test_whom_the_network_trusts_is_no_part_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(passport, "AUTHORITIES", str(tmp_path / "certs"))
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "all").write_text("ours")
+    link, other = tmp_path / "cert.pem", tmp_path / "other"
+    link.symlink_to(tmp_path / "certs" / "all")
+    other.symlink_to("certs/all")
+    before = passport.entry(str(link)), passport.entry(str(other))
+    (tmp_path / "certs" / "all").write_text("theirs")
+    assert passport.entry(str(link)) == before[0] == f"link to {tmp_path / 'certs' / 'all'}"
+    assert passport.entry(str(other)) != before[1]
+
+
 def test_sums_are_read_as_they_are_written():
     assert passport.parsed_sums(passport.sums(FILES)) == FILES
 
