@@ -6,8 +6,8 @@
 #   debian.sh installed         print the name and version of each package
 #   debian.sh lock DATE         print the lock of that date (20261101T000000Z) for every architecture
 #
-# apt knows where the archive of a date is. Where that cannot be reached, the present archive is used:
-# debian.lock says whether what it has is the same.
+# apt knows where the archive of a date is. Where that cannot be reached, or network.sh has named a mirror, the
+# present archive is used: debian.lock says whether what it has is the same.
 set -euo pipefail
 
 HERE=${0%/*}
@@ -83,8 +83,10 @@ fetch_lists() {
 	shift
 	set -- "$@" -o APT::Update::Error-Mode=any -o Acquire::Languages=none
 	DATED=$date
+	[ -z "${DEBIAN_MIRRORED:-}" ] || DATED=
 	# Where the archive of a mirror's dates is, apt says once it has seen whose mirror it is.
 	for _ in first second; do
+		[ -n "$DATED" ] || break
 		if ! apt "$@" update >"$LOG" 2>&1; then
 			demand_signed
 			reason=$(why)
@@ -92,19 +94,28 @@ fetch_lists() {
 		fi
 		[ -z "$(lists "$@")" ] || return 0
 	done
+	[ -z "$DATED" ] ||
+		printf 'the archive of %s cannot be used (%s); taking the present one, with debian.lock as judge\n' "$date" "$reason" >&2
 	DATED=
-	printf 'the archive of %s cannot be used (%s); taking the present one, with debian.lock as judge\n' "$date" "$reason" >&2
 	if ! apt "$@" update >"$LOG" 2>&1; then
 		demand_signed
 		! grep -q 'is expired (invalid since' "$LOG" ||
 			fail "by this machine's clock, which says $(date -u +%F), the archive's index has expired" "set the clock; if it is right, use another mirror: this one is behind"
-		fail "Debian's archive cannot be used ($(why))" "check the network, or name a mirror in the base image (BASE_IMAGE)"
+		fail "Debian's archive cannot be used ($(why))" "check the network, or name a proxy (HTTP_PROXY) or a mirror (PRESSBOX_DEBIAN_MIRROR)"
 	fi
 }
 
-# why: what apt says first of its failure
+# refusal: the status with which a server or a proxy has refused something
+refusal() {
+	sed -n 's/^ *\(40[137] [A-Za-z ]*[a-z]\).*/\1/p' "$LOG" | tr -s ' ' | head -n 1
+}
+
+# why: what apt says first of its failure, without the credentials in an address
 why() {
-	sed -n 's/^E: //p' "$LOG" | head -n 1
+	local refusal
+	refusal=$(refusal)
+	if [ -n "$refusal" ]; then printf '%s\n' "$refusal" && return; fi
+	sed -n 's/^E: //p' "$LOG" | head -n 1 | sed 's#://[^/@ ]*@#://#g'
 }
 
 # demand_signed: nothing is taken from elsewhere because somebody forged an index here
@@ -113,6 +124,8 @@ demand_signed() {
 	# A signature from the future is one that a slow clock makes of a good one.
 	! grep -q -e 'Not live until' -e 'is not valid yet' "$LOG" ||
 		fail "by this machine's clock, which says $(date -u +%F), the archive is from the future" "set the clock"
+	# apt calls what it could not even read unsigned.
+	[ -z "$(refusal)" ] || return 0
 	line=$(grep -i -e 'signature' -e 'not signed' -e 'hash sum mismatch' -e 'NO_PUBKEY' "$LOG" | head -n 1 || true)
 	[ -z "$line" ] || fail "the archive is not what Debian has signed (${line#"${line%%[! ]*}"})" "use another mirror, and tell its operators"
 }
@@ -135,7 +148,7 @@ judge() {
 		fail "these packages are not those of debian.lock, by their SHA-256: $(printf '%s' "$verdicts" | listed forged)" "use another mirror, and tell its operators"
 	[ -z "$verdicts" ] ||
 		fail "Debian's archive no longer has $(printf '%s' "$verdicts" | listed moved)" \
-			"run scripts/update.sh debian, or use a base image whose mirror keeps that date"
+			"run scripts/update.sh debian, or name a mirror that keeps that date (PRESSBOX_DEBIAN_MIRROR)"
 	awk '
 		FILENAME == ARGV[1] { if ($1 == "release") made[$2] = $3; next }
 		$1 in made && $2 < made[$1] { print $1 }' "$LOCK" <(releases) | while IFS= read -r suite; do

@@ -69,7 +69,6 @@ require_devcontainer_cli
 choose_base
 trap 'rm -f "$ROOT/models/bench.tar.gz"; finish' EXIT
 
-build=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" --tag "$TAGGED" --build-arg "BASE_IMAGE=$BASE_IMAGE")
 # pull_published: the image that the lock names, where none of its layers is here
 pull_published() {
 	local image=$PUBLISHED_NAME@$PUBLISHED_DIGEST
@@ -82,6 +81,9 @@ pull_published() {
 }
 
 if [ -n "$cold" ] && read_published; then pull_published; fi
+require_network
+cd "$NETWORK_FOLDER"
+build=("$ENGINE" build "${BUILD_NETWORK[@]}" --file "$ROOT/.devcontainer/Dockerfile" --tag "$TAGGED" --build-arg "BASE_IMAGE=$BASE_IMAGE")
 if [ -n "$cold" ]; then
 	"$ENGINE" builder prune --force --filter type=exec.cachemount >/dev/null
 	measure "build, cold" 1 "${build[@]}" --no-cache "$ROOT"

@@ -41,9 +41,10 @@ SETTINGS=$ROOT/.devcontainer
 UPDATED=(.devcontainer/Dockerfile .devcontainer/debian.lock .devcontainer/tools.txt
 	.devcontainer/toolchain/package.json .devcontainer/toolchain/package-lock.json poetry.lock)
 
-# in_image OPTION... COMMAND...: with the network; $new is /new there
+# in_image IMAGE COMMAND...: as who we are, with the network; $new is /new there
 in_image() {
-	run "$ENGINE" run --rm "${SHARING[@]}" --env HOME=/tmp --volume "$new:/new" --workdir /new "$@"
+	run "$ENGINE" run --rm "${SHARING[@]}" --user "$(caller_inside)" --env HOME=/tmp --volume "$new:/new" --volume "$SETTINGS:/programs:ro" \
+		"${MOUNTS[@]}" --workdir /new "$1" /programs/network.sh run "${@:2}"
 }
 
 update_debian() {
@@ -51,7 +52,8 @@ update_debian() {
 	date=$(date -u +%Y%m%dT000000Z)
 	say "Debian's archive of $date"
 	run_into "$new/.devcontainer/debian.lock" "$ENGINE" run --rm --user 0 "${SHARING[@]}" \
-		--volume "$SETTINGS:/programs:ro" "${BASE_IMAGE:-$(default_base)}" /programs/debian.sh lock "$date" || return
+		--volume "$SETTINGS:/programs:ro" "${MOUNTS[@]}" "${BASE_IMAGE:-$(default_base)}" \
+		/programs/network.sh run /programs/debian.sh lock "$date" || return
 	base=$(default_base)
 	if [ -n "$DRY_RUN" ]; then
 		run "$ENGINE" pull "${base%@*}"
@@ -73,8 +75,8 @@ run_into() {
 update_python() {
 	say "Python's packages"
 	# shellcheck disable=SC2016 # expanded there; the index is pip's
-	in_image --user "$(caller_inside)" "$before" bash -euc '
-		POETRY_PYPI_MIRROR_URL=$(/opt/venv/bin/python -c "from pip._internal.models.index import PyPI; print(PyPI.simple_url)")
+	in_image "$before" bash -euc '
+		: "${POETRY_PYPI_MIRROR_URL:=$(/opt/venv/bin/python -c "from pip._internal.models.index import PyPI; print(PyPI.simple_url)")}"
 		export POETRY_PYPI_MIRROR_URL
 		poetry update --lock --no-interaction'
 }
@@ -83,7 +85,7 @@ update_tools() {
 	local tools=$new/.devcontainer/toolchain names
 	say "the tools"
 	# uv, by the hash that tools.txt has, writes the next tools.txt.
-	in_image --user "$(caller_inside)" "$before" bash -euc '
+	in_image "$before" bash -euc '
 		python3 -m venv /tmp/uv
 		/tmp/uv/bin/pip install --quiet --no-deps --require-hashes --only-binary :all: --requirement .devcontainer/tools.txt
 		cd .devcontainer
@@ -91,7 +93,7 @@ update_tools() {
 			--python-version 3.13 tools.in --output-file tools.txt' || return
 	require_npm
 	mapfile -t names < <(sed -n '/"dependencies"/,/}/s/^ *"\(.*\)": "[0-9].*/\1@latest/p' "$tools/package.json")
-	run npm install --package-lock-only --save-exact --silent --no-audit --no-fund --prefix "$tools" "${names[@]}"
+	run_npm install --package-lock-only --save-exact --silent --no-audit --no-fund --prefix "$tools" "${names[@]}"
 }
 
 # files_of IMAGE: what lies in it where code is loaded from
@@ -105,6 +107,7 @@ choose_base
 before=$IMAGE
 "$ENGINE" image inspect "$before" >/dev/null 2>&1 || require_image
 new=$TEMPORARY/new
+mount_network
 mkdir -p "$new/.devcontainer/toolchain" "$TEMPORARY/kept"
 cp -R "$ROOT/pyproject.toml" "$ROOT/poetry.lock" "$ROOT/third_party" "$new"
 cp "$SETTINGS/Dockerfile" "$SETTINGS/tools.in" "$SETTINGS/tools.txt" "$new/.devcontainer"

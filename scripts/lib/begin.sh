@@ -14,7 +14,8 @@ COMMON=(
 	DOCKER_CERT_PATH DOCKER_CONFIG DOCKER_CONTEXT DOCKER_HOST DOCKER_TLS_VERIFY SSH_AUTH_SOCK
 	DBUS_SESSION_BUS_ADDRESS XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR
 	ALL_PROXY HTTP_PROXY HTTPS_PROXY NO_PROXY all_proxy http_proxy https_proxy no_proxy
-	NODE_EXTRA_CA_CERTS SSL_CERT_DIR SSL_CERT_FILE
+	NETRC PIP_INDEX_URL PRESSBOX_CA PRESSBOX_DEBIAN_MIRROR
+	NODE_EXTRA_CA_CERTS NPM_CONFIG_REGISTRY SSL_CERT_DIR SSL_CERT_FILE npm_config_registry
 )
 
 # hand_over NAME...: those that are set, as NAME=VALUE, each with a NUL after it
@@ -64,6 +65,7 @@ heeded_variables() {
 	local names
 	printf -v names '%s, ' "${COMMON[@]}" "${HEEDS[@]}"
 	printf '\nBASE_IMAGE names the image to build on, PRESSBOX_MEMORY the memory of a container (default: 4g).\n'
+	printf 'For the network of a company, its authorities (PRESSBOX_CA), proxies and mirrors: docs/network.md.\n'
 	printf 'Variables that are heeded, and no others:\n'
 	fold -s -w 96 <<<"${names%, }" | sed 's/^/  /; s/ *$//'
 }

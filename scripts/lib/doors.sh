@@ -120,6 +120,8 @@ enter() {
 		[ -n "$SIGNS" ] || exec "$@"
 		PRESSBOX_SIGNING_FD=4 exec "$@" 4< <(signing_line)
 	fi
+	# Whoever downloads does it in a container of its own, which is told of our network.
+	[ "$NETWORK" = none ] || DOOR='' FRESH=yes
 	[ -z "$CALLED" ] || VARIABLES+=(--env "PRESSBOX_CALLED=$CALLED")
 	demand_memory
 	[ "$DOOR" != devcontainer ] || [ -z "$FRESH" ] || die "$EX_USAGE" "$FRESH, or use --door docker"
@@ -145,6 +147,10 @@ through_docker() {
 	local command engine=docker
 	add_mount "$ROOT" "$INSIDE" ro
 	mount_history
+	if [ "$NETWORK" != none ]; then
+		mount_network
+		set -- bash -p "$INSIDE/.devcontainer/network.sh" run "$@"
+	fi
 	command=("$ENGINE" run --interactive --rm
 		--read-only
 		--cap-drop ALL
@@ -169,6 +175,12 @@ add_limits() {
 	[[ $UNLIMITED == *memory* ]] || command+=(--memory "${PRESSBOX_MEMORY:-4g}")
 	[[ $UNLIMITED == *processes* ]] || command+=(--pids-limit 512)
 	[ -z "$UNLIMITED" ] || say "this engine cannot limit $UNLIMITED (docs/engines.md); running without"
+}
+
+# mount_network: where .devcontainer/network.sh looks for it, as in a build
+mount_network() {
+	require_network
+	if [ -n "$DRY_RUN" ]; then add_mount NETWORK /run/secrets ro; else add_mount "$NETWORK_FOLDER" /run/secrets ro; fi
 }
 
 # running_dev_container: 0 if one runs for this checkout and is made of the present image. Sets
@@ -210,8 +222,21 @@ through_devcontainer() {
 		start_dev_container "${up[@]}"
 		[ -z "$DRY_RUN" ] || CONTAINER=CONTAINER
 	fi
+	lend_authorities
 	held "$ENGINE" exec --interactive --user "$(user_in_dev_container)" "${VARIABLES[@]}" --env PRESSBOX_DOOR=devcontainer \
 		--workdir "$INSIDE" "$CONTAINER" "${SUPERVISED[@]}" "$INPUT" "$@"
+}
+
+# lend_authorities: the dev container trusts what we trust, for somebody who adds packages there; no image does
+lend_authorities() {
+	require_network
+	[ -s "$NETWORK_FOLDER/ca" ] || return 0
+	if [ -n "$DRY_RUN" ]; then
+		run "$ENGINE" exec --interactive --user 0 CONTAINER bash -p "$INSIDE/.devcontainer/network.sh" trust
+	else
+		"$ENGINE" exec --interactive --user 0 "$CONTAINER" bash -p "$INSIDE/.devcontainer/network.sh" trust <"$NETWORK_FOLDER/ca" ||
+			die "$EX_FAILED" "the dev container could not be told of the certificate authorities; see above"
+	fi
 }
 
 # define_dev_container: prints the definition for the present image, which the CLI would build once more where it was
@@ -238,7 +263,7 @@ require_devcontainer_cli() {
 	own_place "$TOOLCHAIN/node_modules"
 	if [ ! -x "$DEVCONTAINER" ] || [ "$TOOLCHAIN/package-lock.json" -nt "$TOOLCHAIN/node_modules/.package-lock.json" ]; then
 		require_npm
-		run npm ci --silent --no-audit --no-fund --prefix "$TOOLCHAIN" ||
+		run_npm ci --silent --no-audit --no-fund --prefix "$TOOLCHAIN" ||
 			die "$EX_FAILED" "the devcontainer CLI could not be installed; see npm's output above"
 	fi
 }

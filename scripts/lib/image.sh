@@ -5,6 +5,8 @@
 . -- "${BASH_SOURCE[0]%/*}/engine.sh"
 # shellcheck source=scripts/lib/ready_made.sh
 . -- "${BASH_SOURCE[0]%/*}/ready_made.sh"
+# shellcheck source=scripts/lib/network.sh
+. -- "${BASH_SOURCE[0]%/*}/network.sh"
 
 IMAGE=pressbox
 # Made by --bootstrap where no registry answers.
@@ -12,7 +14,8 @@ LOCAL_BASE=pressbox-base:trixie
 # Everything the image is made of.
 INPUTS=(
 	.dockerignore .devcontainer/Dockerfile .devcontainer/debian.in .devcontainer/debian.lock .devcontainer/debian.sh
-	.devcontainer/font_list.py .devcontainer/layer.sh .devcontainer/pressbox_checkout.py .devcontainer/tools.txt
+	.devcontainer/font_list.py .devcontainer/layer.sh .devcontainer/network.sh .devcontainer/pressbox_checkout.py
+	.devcontainer/tools.txt
 	pressbox/environment/passport.py pyproject.toml poetry.lock
 	third_party/special_k/pyproject.toml third_party/special_k/repackage.py
 )
@@ -103,8 +106,7 @@ pull_base() {
 	"$ENGINE" image inspect "$base" >/dev/null 2>&1 || run "$ENGINE" pull --quiet "$base" 2>/dev/null
 }
 
-# make_base TAG [ARCHITECTURE]: a stand-in for debian:trixie-slim from Debian's signed archive, with
-# this host's own certificate authorities, which a network that intercepts TLS needs
+# make_base TAG [ARCHITECTURE]: a stand-in for debian:trixie-slim from Debian's signed archive, the same on each host
 make_base() {
 	local tag=$1 architecture=${2:-} folder
 	say "making a stand-in for debian:trixie-slim from Debian's archive"
@@ -135,13 +137,11 @@ populate_base() {
 		apt-get --help | grep -q '^apt [3-9]' || return 1
 		dated=(--aptopt="APT::Snapshot \"$3\"" --aptopt='APT::Update::Error-Mode "any"')
 	fi
-	# shellcheck disable=SC2016 # $1 is the new root, for mmdebstrap's hook
 	SOURCE_DATE_EPOCH=1764000000 mmdebstrap --architectures="$1" --variant=minbase --include=ca-certificates "${dated[@]}" \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-include=/usr/share/doc/*/copyright' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
-		--customize-hook='find /usr/local/share/ca-certificates -name "*.crt" -exec cp -L {} "$1/usr/local/share/ca-certificates/" \; && chroot "$1" update-ca-certificates' \
 		trixie "$2/base.tar" >"$2/log" 2>&1
 }
 
@@ -174,7 +174,8 @@ lock_is_older() {
 # build_image OPTION...: on the base that choose_base chose
 build_image() {
 	local command log=$TEMPORARY/build.log
-	command=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" "$@")
+	require_network
+	command=("$ENGINE" build --file "$ROOT/.devcontainer/Dockerfile" "${BUILD_NETWORK[@]}" "$@")
 	[ -z "$BASE_IMAGE" ] || command+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
 	[ -n "$PODMAN" ] || command+=(--progress plain)
 	if [ -n "$DRY_RUN" ]; then
@@ -182,7 +183,7 @@ build_image() {
 		return
 	fi
 	say "building the image; the first time takes about a minute"
-	if ! "${command[@]}" "$ROOT" 2>&1 | tee "$log" | steps; then build_failed "$log"; fi
+	if ! (cd "$NETWORK_FOLDER" && "${command[@]}" "$ROOT") 2>&1 | tee "$log" | steps; then build_failed "$log"; fi
 }
 
 # steps: of the log of a build on standard input, what a step is called when it begins, for somebody
@@ -197,7 +198,7 @@ steps() {
 build_failed() {
 	local log=$1 kept step='' why='' said
 	! grep -qF "$LOCK_IS_OLDER" "$log" || lock_is_older
-	# debian.sh says in such a line what is wrong, and what to do.
+	# debian.sh and network.sh say in such a line what is wrong, and what to do.
 	said=$(sed -n 's/^\(#[0-9]* [0-9.]* \)\{0,1\}error: \(.*; .*\)$/\2/p' "$log" | head -n 1)
 	[ -z "$said" ] || die "$EX_FAILED" "$said"
 	{

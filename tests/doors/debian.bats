@@ -163,3 +163,37 @@ layers() {
 	run -1 debian install os
 	[[ $output == *"error: debian.lock has no date; "* ]]
 }
+
+@test "a mirror is used instead, with the company's authorities and who we are there, and the lock judges it" {
+	local company=$BATS_TEST_TMPDIR/company secrets=$BATS_TEST_TMPDIR/secrets address port number
+	mkdir -p "$company" "$secrets"
+	at "$THEN"
+	cp -a "$ARCHIVE/now" "$company/files"
+	number=$("$ENGINE" run --detach --user "$(id -u):$(id -g)" --env PASSWORD=tell-nobody --volume "$company:/company" \
+		--volume "$REPOSITORY/tests/drivers/company.py:/company.py:ro" "$TAGGED" python /company.py /company)
+	address=$("$ENGINE" inspect --format '{{.NetworkSettings.IPAddress}}' "$number")
+	read -r _ port _ < <(timeout 30 "$ENGINE" logs --follow "$number" | sed '/^ports /q')
+	cp "$company/ca.crt" "$secrets/ca"
+	echo "https://reader:tell-nobody@mirror.pressbox.example:$port/debian/" >"$secrets/mirror"
+	mkdir "$company/files/debian"
+	mv "$company/files/dists" "$company/files/pool" "$company/files/debian"
+	echo "deb [signed-by=/usr/share/keyrings/test.asc] http://nowhere.invalid/debian trixie main" >"$BATS_TEST_TMPDIR/sources.list"
+	echo 'Acquire::Retries "0";' >"$BATS_TEST_TMPDIR/retries"
+	cp "$REPOSITORY/.devcontainer/network.sh" "$PROGRAMS"
+	mirrored() {
+		"$ENGINE" run --rm --user 0 --add-host "mirror.pressbox.example:$address" --volume "$PROGRAMS:/programs:ro" \
+			--volume "$secrets:/run/secrets:ro" --volume "$BATS_TEST_TMPDIR/sources.list:/etc/apt/sources.list:ro" \
+			--volume "$BATS_TEST_TMPDIR/retries:/etc/apt/apt.conf.d/retries:ro" \
+			pressbox-base:dated /programs/network.sh run /programs/debian.sh install os
+	}
+	run -0 mirrored
+	[[ $output == *mirror.pressbox.example* && $output != *tell-nobody* ]]
+	echo "https://reader:wrong@mirror.pressbox.example:$port/debian" >"$secrets/mirror"
+	run -1 mirrored
+	[[ $output == *"error: Debian's archive cannot be used ("*401*"); check the network, or name a proxy (HTTP_PROXY) or a mirror (PRESSBOX_DEBIAN_MIRROR)"* ]]
+	[[ $output != *wrong@* ]]
+	rm "$secrets/ca"
+	run -1 mirrored
+	[[ $output == *"error: Debian's archive cannot be used ("*ertificate* ]]
+	"$ENGINE" rm --force "$number" >/dev/null
+}

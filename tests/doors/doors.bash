@@ -68,6 +68,17 @@ last_line() {
 	printf '%s\n' "${lines[${#lines[@]} - 1]}"
 }
 
+# networked build|run ARGUMENT...: by the engine, told of this host's network as the scripts tell it
+networked() {
+	# shellcheck disable=SC2016 # expanded by that bash
+	bash -c '
+		. "$1/scripts/lib/doors.sh"
+		require_network
+		cd "$NETWORK_FOLDER"
+		[ "$3" = build ] || BUILD_NETWORK=(--volume "$NETWORK_FOLDER:/run/secrets:ro")
+		"$2" "$3" "${BUILD_NETWORK[@]}" "${@:4}"' bash "$REPOSITORY" "$ENGINE" "$@"
+}
+
 # one_error TEXT: standard error of the last `run --separate-stderr` ends in one error line with TEXT
 one_error() {
 	# shellcheck disable=SC2154 # bats sets stderr

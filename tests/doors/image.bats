@@ -22,9 +22,9 @@ inspect() {
 @test "without the environment, pip install and Debian's GnuPG are enough to verify and predict" {
 	cp -a "$CHECKOUT" "$BATS_TEST_TMPDIR/downstream"
 	chmod -R a+rX "$BATS_TEST_TMPDIR"
-	run -0 "$ENGINE" run --rm --tmpfs /tmp:exec,mode=1777 --env HOME=/tmp --env VIRTUAL_ENV= \
+	run -0 networked run --rm --tmpfs /tmp:exec,mode=1777 --env HOME=/tmp --env VIRTUAL_ENV= \
 		--env PATH=/usr/bin:/bin --env PYTHONNOUSERSITE=1 --workdir /tmp \
-		--volume "$BATS_TEST_TMPDIR/downstream:/downstream:ro" pressbox bash -euc '
+		--volume "$BATS_TEST_TMPDIR/downstream:/downstream:ro" pressbox /downstream/.devcontainer/network.sh run bash -euc '
 			python3 -m venv --system-site-packages own
 			cp -r /downstream source
 			own/bin/pip install --quiet ./source

@@ -12,7 +12,7 @@ layers() {
 }
 
 @test "a build without the cache gives the layers of the image" {
-	run -0 "$ENGINE" build --no-cache --file "$REPOSITORY/.devcontainer/Dockerfile" \
+	run -0 networked build --no-cache --file "$REPOSITORY/.devcontainer/Dockerfile" \
 		--build-arg "BASE_IMAGE=${BASE_IMAGE:-}" --tag pressbox:again "$REPOSITORY"
 	[ "$(layers pressbox:again)" = "$(layers "$TAGGED")" ]
 }
@@ -22,7 +22,7 @@ with_cache() {
 	local number=$1
 	shift
 	sed 's/--mount=type=cache,/&id=pressbox-test,/; s/^FROM os AS tools$/&\nARG NUMBER/' "$REPOSITORY/.devcontainer/Dockerfile" >"$BATS_TEST_TMPDIR/Dockerfile"
-	"$ENGINE" build --target venv --file "$BATS_TEST_TMPDIR/Dockerfile" --build-arg "BASE_IMAGE=${BASE_IMAGE:-}" \
+	networked build --target venv --file "$BATS_TEST_TMPDIR/Dockerfile" --build-arg "BASE_IMAGE=${BASE_IMAGE:-}" \
 		--build-arg "NUMBER=$number" "$@" "$REPOSITORY"
 }
 

@@ -20,12 +20,15 @@ browser_tests() {
 
 # build_browser: TAGGED becomes the image with the browser on top of the one it named
 build_browser() {
-	local tag command log=$TEMPORARY/log
-	tag=$IMAGE-browser:$(cat <(printf '%s\n' "$TAGGED") "$ROOT"/tests/browser/{Dockerfile,requirements.txt} | sha256 | cut -c 1-12)
+	local tag command log=$TEMPORARY/log made_of=("$ROOT"/tests/browser/{Dockerfile,requirements.txt} "$ROOT/.devcontainer/network.sh")
+	tag=$IMAGE-browser:$(cat <(printf '%s\n' "$TAGGED") "${made_of[@]}" | sha256 | cut -c 1-12)
 	if ! "$ENGINE" image inspect "$tag" >/dev/null 2>&1; then
 		say "building the browser; the first time takes about a minute"
-		command=("$ENGINE" build --tag "$tag" --build-arg "IMAGE=$TAGGED" "$ROOT/tests/browser")
-		if ! "${command[@]}" >"$log" 2>&1; then
+		require_network
+		mkdir "$TEMPORARY/browser"
+		cp "${made_of[@]}" "$TEMPORARY/browser"
+		command=("$ENGINE" build "${BUILD_NETWORK[@]}" --tag "$tag" --build-arg "IMAGE=$TAGGED" "$TEMPORARY/browser")
+		if ! (cd "$NETWORK_FOLDER" && "${command[@]}") >"$log" 2>&1; then
 			tail -n 40 "$log" >&2
 			die "$EX_FAILED" "the browser was not built; the failing step is above"
 		fi

@@ -23,14 +23,16 @@ test_layers() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 	tag_test_base
+	require_network
+	cp -R "$NETWORK_FOLDER" "$folder/secrets"
 	build_cold "$folder/ours" "$ENGINE" -- || die "$EX_FAILED" "the engine at hand did not build the image; see above"
 	"$ENGINE" save --output "$folder/base.tar" "$TEST_BASE"
 	make_second_root "$folder/root"
 	# A PID namespace, so that whatever was started in it ends with it; its mounts end with it too.
 	# shellcheck disable=SC2016 # expanded by that bash
 	unshare --mount --pid --fork --kill-child --mount-proc \
-		bash -c '. "$1/scripts/lib/image.sh"; . "$1/tests/drivers/layers.sh"; second_engine "${@:2}"' \
-		bash "$ROOT" "$folder" "$ENGINE" "$TAGGED" ||
+		bash -c '. "$1/scripts/lib/image.sh"; . "$1/tests/drivers/layers.sh"; BUILD_NETWORK=("${@:5}"); second_engine "${@:2:3}"' \
+		bash "$ROOT" "$folder" "$ENGINE" "$TAGGED" "${BUILD_NETWORK[@]}" ||
 		die "$EX_FAILED" "the second engine did not build the image; see above"
 	report_layers "$folder"
 }
@@ -75,8 +77,8 @@ build_cold() {
 	shift
 	"${client[@]}" version --format '{{.Server.Version}}' >"$prefix.engine"
 	say "building without any cache on Docker $(cat "$prefix.engine")"
-	if ! "${client[@]}" build --no-cache --progress plain "$@" --file "$ROOT/.devcontainer/Dockerfile" \
-		--build-arg "BASE_IMAGE=$TEST_BASE" --tag "$TEST_IMAGE" "$ROOT" >"$prefix.log" 2>&1; then
+	if ! (cd "$(dirname "$prefix")/secrets" && "${client[@]}" build --no-cache --progress plain "${BUILD_NETWORK[@]}" "$@" --file "$ROOT/.devcontainer/Dockerfile" \
+		--build-arg "BASE_IMAGE=$TEST_BASE" --tag "$TEST_IMAGE" "$ROOT") >"$prefix.log" 2>&1; then
 		tail -n 40 "$prefix.log" >&2
 		return 1
 	fi
@@ -135,7 +137,7 @@ second_engine() {
 	printf 'nameserver 10.0.2.3\n' >"$root/etc/resolv.conf"
 	# Builds there use that network as it is. A date of the caller's is none of the image's business.
 	within=(nsenter "--net=$folder/network" chroot "$root"
-		env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root SOURCE_DATE_EPOCH=1)
+		env -i -C "$folder/secrets" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root SOURCE_DATE_EPOCH=1)
 	: >"$folder/dockerd.log"
 	"${within[@]}" dockerd --bridge none --iptables=false --ip6tables=false >>"$folder/dockerd.log" 2>&1 </dev/null &
 	engine=$!

@@ -250,7 +250,12 @@ def test_what_an_interactive_python_reads_is_told_in_a_notebook(small, monkeypat
     assert both(small) == ["variable PYTHONSTARTUP is set"]
 
 
-@pytest.mark.parametrize("name", ["PYTHONUNBUFFERED", "PYTHONSTARTUP", "MPLBACKEND", "EDITOR"])
+NETWORK = ["HTTPS_PROXY", "NODE_EXTRA_CA_CERTS", "PIP_INDEX_URL", "PRESSBOX_CA", "SSL_CERT_FILE"]
+
+
+@pytest.mark.parametrize(
+    "name", ["PYTHONUNBUFFERED", "PYTHONSTARTUP", "MPLBACKEND", "EDITOR", *NETWORK]
+)
 def test_a_variable_that_steers_nothing_is_no_drift(name, small, monkeypatch):
     monkeypatch.setenv(name, "1")
     assert both(small) == []
