@@ -148,7 +148,7 @@ judge() {
 		fail "these packages are not those of debian.lock, by their SHA-256: $(printf '%s' "$verdicts" | listed forged)" "use another mirror, and tell its operators"
 	[ -z "$verdicts" ] ||
 		fail "Debian's archive no longer has $(printf '%s' "$verdicts" | listed moved)" \
-			"run scripts/update.sh debian, or name a mirror that keeps that date (PRESSBOX_DEBIAN_MIRROR)"
+			"name a mirror that keeps that date (PRESSBOX_DEBIAN_MIRROR), pull the published image, take a bundle (docs/offline.md), or run scripts/update.sh debian"
 	awk '
 		FILENAME == ARGV[1] { if ($1 == "release") made[$2] = $3; next }
 		$1 in made && $2 < made[$1] { print $1 }' "$LOCK" <(releases) | while IFS= read -r suite; do
