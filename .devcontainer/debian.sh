@@ -2,7 +2,8 @@
 # Installs Debian's packages as debian.lock has them. The Dockerfile mounts it; it is in no image.
 #
 #   debian.sh install STAGE     install what debian.in lists for the stage, and what that needs
-#   debian.sh check             demand that exactly the packages of debian.lock are installed
+#   debian.sh check FOLDER      demand that exactly the packages of debian.lock are installed, here or in the
+#                               stage whose /var/lib/dpkg is mounted there
 #   debian.sh installed         print the name and version of each package
 #   debian.sh lock DATE         print the lock of that date (20261101T000000Z) for every architecture
 #
@@ -40,9 +41,9 @@ locked() {
 	awk -v on="$(dpkg --print-architecture)" '$1 == on { print $2, $3, $4, $5 }' "$LOCK"
 }
 
-# installed: name and version of each package
+# installed [FOLDER]: name and version of each package
 installed() {
-	dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' | sed -n 's/^installed //p'
+	dpkg-query ${1:+--admindir "$1"} --show --showformat '${db:Status-Status} ${Package} ${Version}\n' | sed -n 's/^installed //p'
 }
 
 # lists [APT-OPTION]...: apt's lists of packages; of the date in use, if there is one
@@ -188,7 +189,7 @@ demand_nothing_else() {
 check() {
 	local missing
 	demand_nothing_else
-	missing=$(locked | cut -d ' ' -f 1,2 | grep -v -x -F -f <(installed) | paste -s -d ';' | sed 's/;/, /g' || true)
+	missing=$(locked | cut -d ' ' -f 1,2 | grep -v -x -F -f <(installed && installed "$1") | paste -s -d ';' | sed 's/;/, /g' || true)
 	[ -z "$missing" ] || fail "the image lacks $missing of debian.lock" "run scripts/update.sh debian"
 }
 
@@ -219,11 +220,11 @@ print_lock() {
 DATED=
 case ${1:-} in
 install) demand_lock && install_stage "$2" ;;
-check) demand_lock && check ;;
+check) demand_lock && check "$2" ;;
 installed) installed ;;
 lock) print_lock "$2" ;;
 *)
-	printf "usage: debian.sh install STAGE | check | installed | lock DATE\n" >&2
+	printf "usage: debian.sh install STAGE | check FOLDER | installed | lock DATE\n" >&2
 	exit 2
 	;;
 esac

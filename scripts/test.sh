@@ -4,16 +4,17 @@ HEEDS=(PRESSBOX_DATA_HOME PRESSBOX_FUZZ_SECONDS PRESSBOX_REAL_DATA PRESSBOX_SCRE
 . -- "${0%"${0##*/}"}lib/begin.sh"
 # shellcheck source=scripts/lib/sources.sh
 . "$ROOT/scripts/lib/sources.sh"
-# shellcheck source=tests/drivers/browser.sh
-. "$ROOT/tests/drivers/browser.sh"
+# shellcheck source=tests/drivers/on_top.sh
+. "$ROOT/tests/drivers/on_top.sh"
 
 usage() {
 	cat <<'USAGE'
 usage: scripts/test.sh [OPTION]... [SUITE [ARGUMENT]...]
-Run the tests. Default: all. What follows unit, integration, newsroom, browser or doors is for
-pytest or bats, beginning with an option of theirs.
+Run the tests. Default: all. What follows unit, integration, style, newsroom, browser or doors is
+for pytest or bats, beginning with an option of theirs.
 
   unit, integration  pytest, inside the image
+  style              pytest, with ruff, pyright, shellcheck, shfmt and zizmor on top of the image
   browser            pytest, with Debian's chromium on top of the image: the page of a model
   doors              bats, on the host, against the real engine
   sameness           of those, the two that train again and again and demand one model digest
@@ -40,13 +41,13 @@ example: scripts/test.sh unit -k corpus
 USAGE
 }
 
-COMMANDS=(unit integration newsroom browser doors sameness all layers arm64 fuzz)
+COMMANDS=(unit integration style newsroom browser doors sameness all layers arm64 fuzz)
 HANDS_ON=yes
 read_options "$@"
 suite=${ARGUMENTS[0]:-all}
 no_more "${ARGUMENTS[@]:1}"
 case $suite in
-unit | integration | newsroom | browser | doors) ;;
+unit | integration | style | newsroom | browser | doors) ;;
 *) no_more "${REST[@]}" ;;
 esac
 [ "$suite" = newsroom ] || [ "${#GIVEN[@]}" = 0 ] || die "$EX_USAGE" "${GIVEN[0]%%=*} is for the newsroom's own model; use it with newsroom"
@@ -106,6 +107,7 @@ bats_outside() {
 case $suite in
 unit | integration) pytest_inside "tests/$suite" "${REST[@]}" ;;
 newsroom) newsroom_tests "${REST[@]}" ;;
+style) style_tests "${REST[@]}" ;;
 browser) browser_tests "${REST[@]}" ;;
 doors) bats_outside "${REST[@]}" "$ROOT/tests/doors" ;;
 sameness)
@@ -129,6 +131,7 @@ all)
 	# Each suite is run, whatever the other says. Subshells: both choose their own door.
 	failed=0
 	(pytest_inside tests/unit tests/integration) || failed=1
+	(style_tests) || failed=1
 	(browser_tests) || failed=1
 	(bats_outside "$ROOT/tests/doors") || failed=1
 	exit "$failed"

@@ -30,13 +30,13 @@ remove_dev_containers() {
 	done < <("$ENGINE" ps --all --filter "label=devcontainer.local_folder=$ROOT" --format '{{.ID}}')
 }
 
-# remove_images: of Pressbox, but for the present one; those with a browser are made again by the tests
+# remove_images: of Pressbox, but for the present one; those on top of it are made again by the tests
 remove_images() {
 	local name id present
 	present=$("$ENGINE" image inspect --format '{{.Id}}' "$TAGGED" 2>/dev/null || true)
 	while read -r name id; do
 		case $name in
-		pressbox-browser:*) remove image "$name" ;;
+		pressbox-browser:* | pressbox-style:*) remove image "$name" ;;
 		# podman says what kind of digest it is in one of the two places alone.
 		"$IMAGE":*) [ "${id#sha256:}" = "${present#sha256:}" ] || remove image "$name" ;;
 		esac

@@ -13,9 +13,9 @@ IMAGE=pressbox
 LOCAL_BASE=pressbox-base:trixie
 # Everything the image is made of.
 INPUTS=(
-	.dockerignore .devcontainer/Dockerfile .devcontainer/debian.in .devcontainer/debian.lock .devcontainer/debian.sh
-	.devcontainer/font_list.py .devcontainer/layer.sh .devcontainer/network.sh .devcontainer/pressbox_checkout.py
-	.devcontainer/tools.txt
+	.dockerignore .devcontainer/Dockerfile .devcontainer/compile.py .devcontainer/debian.in .devcontainer/debian.lock
+	.devcontainer/debian.sh .devcontainer/font_list.py .devcontainer/layer.sh .devcontainer/network.sh
+	.devcontainer/pressbox_checkout.py .devcontainer/slim.py .devcontainer/slim.txt .devcontainer/tools.txt
 	pressbox/environment/passport.py pyproject.toml poetry.lock
 	third_party/special_k/pyproject.toml third_party/special_k/repackage.py
 )
@@ -70,7 +70,7 @@ demand_merged() {
 # require_image: leave an up-to-date image under the tag pressbox, and under TAGGED. It is built unless it is there,
 # under whatever name, or can be pulled; see ready_made.sh.
 require_image() {
-	demand_merged "$ROOT"/{.devcontainer/{Dockerfile,*.py,*.sh,tools.txt},poetry.lock,pressbox,pyproject.toml,third_party}
+	demand_merged "$ROOT"/{.devcontainer/{Dockerfile,*.py,*.sh,*.txt},poetry.lock,pressbox,pyproject.toml,third_party}
 	choose_base
 	choose_tag
 	if [ -z "$BUILD" ]; then

@@ -76,7 +76,7 @@ declare_options() {
 # take_argument ARGUMENT
 take_argument() {
 	if [ "${#COMMANDS[@]}" -gt 0 ] && [ "${#ARGUMENTS[@]}" = 0 ]; then
-		printf '%s\n' "${COMMANDS[@]}" | grep -qxF -- "$1" || unknown argument "$1" "${COMMANDS[@]}"
+		[[ " ${COMMANDS[*]} " == *" $1 "* ]] || unknown argument "$1" "${COMMANDS[@]}"
 	fi
 	ARGUMENTS+=("$1")
 }

@@ -36,8 +36,19 @@ inspect() {
 	[[ $(last_line) == cricket* ]]
 }
 
-@test "the image is at most 1,250 MB" {
-	[ "$(inspect '{{.Size}}')" -le 1250000000 ]
+@test "the image is at most 650 MB" {
+	[ "$(inspect '{{.Size}}')" -le 650000000 ]
+}
+
+@test "the image is at most 210 MB as a registry holds it" {
+	local layer bytes=0 folder=$BATS_TEST_TMPDIR/image
+	mkdir "$folder"
+	"$ENGINE" save "$TAGGED" | tar -x -C "$folder"
+	while IFS= read -r layer; do
+		bytes=$((bytes + $(gzip --stdout "$layer" | wc -c)))
+	done < <(find "$folder" -name layer.tar -o -path '*/blobs/sha256/*' -size +100k)
+	echo "$bytes bytes"
+	[ "$bytes" -ge 100000000 ] && [ "$bytes" -le 210000000 ]
 }
 
 @test "the image runs as vscode" {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # .github/workflows/release.yml: its commands, in their order, with a key that is trusted here and an
-# environment that is accepted. tests/integration/test_style.py and habits.bats check what it says.
+# environment that is accepted. tests/style/test_style.py and habits.bats check what it says.
 
 load doors
 

@@ -1,4 +1,4 @@
-"""The style that tools can check, by the tools of the image."""
+"""The style that tools can check: scripts/test.sh style."""
 
 import os
 import re
@@ -9,7 +9,9 @@ import pytest
 from support import ROOT
 
 PROGRAMS = sorted(
-    [*ROOT.glob("scripts/*.sh"), *ROOT.glob(".devcontainer/*.sh"), ROOT / ".ci" / "run"]
+    path
+    for pattern in ("scripts/*.sh", ".devcontainer/*.sh", ".ci/run", "tests/style/*.sh")
+    for path in ROOT.glob(pattern)
 )
 SOURCED = sorted(
     path
