@@ -10,8 +10,9 @@ Measure builds, trainings and verifications side by side: a table on standard er
 standard output. Times are medians in seconds.
 
   --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
-  --cold           build without any cache too, which empties the engine's caches of downloads, and
-                   pull the published image, if environment.lock names one of these inputs
+  --cold           build without any cache too, and the same packages in the textbook's one stage;
+                   empties the engine's caches of downloads. Pull the published image, if
+                   environment.lock names one of these inputs
   --large          seal and open a model of 96 MiB and train on 100,000 texts too; takes minutes
   --runs N         how often each thing is done (default: 5; builds once)
   -h, --help       print this
@@ -45,6 +46,11 @@ row() {
 # median: of the numbers on standard input
 median() {
 	sort -n | awk '{ t[NR] = $1 } END { printf "%.2f", t[int((NR + 1) / 2)] }'
+}
+
+# megabytes IMAGE
+megabytes() {
+	"$ENGINE" image inspect --format '{{.Size}}' "$1" | awk '{ printf "%d", $1 / 1e6 }'
 }
 
 # measure NAME RUNS COMMAND...: the median of its wall-clock times
@@ -87,9 +93,15 @@ build=("$ENGINE" build "${BUILD_NETWORK[@]}" --file "$ROOT/.devcontainer/Dockerf
 if [ -n "$cold" ]; then
 	"$ENGINE" builder prune --force --filter type=exec.cachemount >/dev/null
 	measure "build, cold" 1 "${build[@]}" --no-cache "$ROOT"
+	textbook=("$ENGINE" build --file "$ROOT/bench/textbook.Dockerfile" --tag "$IMAGE-textbook"
+		--build-arg "BASE_IMAGE=${BASE_IMAGE:-$(default_base)}")
+	measure "build of the textbook's image, cold" 1 "${textbook[@]}" --no-cache "$ROOT"
+	row "the textbook's image" "$(megabytes "$IMAGE-textbook")" MB
+	"$ENGINE" image rm "$IMAGE-textbook" >/dev/null
 fi
 measure "build, nothing changed" 1 "${build[@]}" "$ROOT"
-row "image" "$("$ENGINE" image inspect --format '{{.Size}}' "$TAGGED" | awk '{ printf "%d", $1 / 1e6 }')" MB
+row "image" "$(megabytes "$TAGGED")" MB
+row "image, compressed" "$("$ENGINE" save "$TAGGED" | gzip | wc -c | awk '{ printf "%d", $1 / 1e6 }')" MB
 
 train=("$ROOT/scripts/train.sh" --output "$ROOT/models/bench.tar.gz")
 measure "train.sh, docker door" "$runs" "${train[@]}" --door docker
