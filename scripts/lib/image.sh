@@ -146,9 +146,10 @@ populate_base() {
 }
 
 # load_base TAG ARCHITECTURE FOLDER: make an image of FOLDER/base.tar. Its ID depends on nothing else;
-# `docker import` would add the date, and on Docker 20.10 calls every image the host's architecture.
+# `docker import` would add the date, and on Docker 20.10 calls every image the host's architecture. podman builds on
+# no image whose history does not name its layers.
 load_base() {
-	printf '{"architecture":"%s","os":"linux","config":{"Cmd":["bash"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}\n' \
+	printf '{"architecture":"%s","os":"linux","config":{"Cmd":["bash"]},"history":[{"created_by":"mmdebstrap"}],"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}\n' \
 		"$2" "$(sha256 <"$3/base.tar")" >"$3/config.json"
 	printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":["base.tar"]}]\n' "$1" >"$3/manifest.json"
 	tar --create --directory "$3" manifest.json config.json base.tar | "$ENGINE" load >/dev/null
