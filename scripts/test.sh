@@ -6,6 +6,8 @@ HEEDS=(PRESSBOX_DATA_HOME PRESSBOX_FUZZ_SECONDS PRESSBOX_REAL_DATA PRESSBOX_SCRE
 . "$ROOT/scripts/lib/sources.sh"
 # shellcheck source=tests/drivers/on_top.sh
 . "$ROOT/tests/drivers/on_top.sh"
+# shellcheck source=tests/drivers/engines.sh
+. "$ROOT/tests/drivers/engines.sh"
 
 usage() {
 	cat <<'USAGE'
@@ -16,7 +18,8 @@ for pytest or bats, beginning with an option of theirs.
   unit, integration  pytest, inside the image
   style              pytest, with ruff, pyright, shellcheck, shfmt and zizmor on top of the image
   browser            pytest, with Debian's chromium on top of the image: the page of a model
-  doors              bats, on the host, against the real engine
+  doors              bats, on the host, against the real engine; as root on Debian also against podman
+                     and rootless ones, which the tests start and end
   sameness           of those, the two that train again and again and demand one model digest
   all                all of the above
 
@@ -29,7 +32,8 @@ Not part of all:
 
   --data SOURCE, --test SOURCE, --text-column NAME, --label-column NAME, --delimiter CHARACTER,
   --encoding NAME  for newsroom, as for train.sh
-  --bootstrap      install and start what is missing: engine, base image, Node.js (Debian, as root)
+  --bootstrap      install and start what is missing: engine, base image, Node.js, the engines of the
+                   tests (Debian, as root)
   --build          build the image, even if it is here or can be pulled
   -h, --help       print this
   --version        print the version
@@ -96,6 +100,7 @@ bats_outside() {
 	require_engine
 	require_image
 	require_devcontainer_cli
+	[ -z "$BOOTSTRAP" ] || [ "$(id -u)" != 0 ] || ! has apt-get || install_engines
 	export ENGINE TAGGED
 	local log=$TEMPORARY/log status=0
 	"$TOOLCHAIN/node_modules/bats/bin/bats" --tap --timing --print-output-on-failure "$@" | tee "$log" || status=1

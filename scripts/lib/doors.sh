@@ -302,8 +302,12 @@ held() {
 	mkfifo "$TEMPORARY/lifeline"
 	trap 'stopped=130; exec 7>&- 9>&-' INT
 	trap 'stopped=143; exec 7>&- 9>&-' TERM HUP
+	# In a process group of its own (-m): Ctrl-C is for this script. Rootless podman's client would end at it, long
+	# before what runs in the container.
+	set -m
 	"$@" <"$TEMPORARY/lifeline" &
 	client=$!
+	set +m
 	exec 9>"$TEMPORARY/lifeline"
 	# A client that has failed already says why itself.
 	(trap '' PIPE && signing_line >&9) 2>/dev/null || true

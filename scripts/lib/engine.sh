@@ -56,7 +56,7 @@ probe_docker() {
 	local client=$1 named=$2 answered='' server
 	ask_docker "$client"
 	[[ $ANSWER =~ (^|$'\n')[0-9][^\ ]*\ [0-9][^\ ]*$ ]] && answered=${ANSWER##*$'\n'}
-	if [[ ${answered%%.*} -lt 17 && $("$client" --version 2>/dev/null) == podman* ]]; then
+	if [[ ${answered%%.*} -lt 17 && $("$client" version 2>/dev/null) == *"Podman Engine"* ]]; then
 		podman_as_docker "$client" "$named"
 		return
 	fi

@@ -250,9 +250,9 @@ run_by() {
 @test "podman is known under the name of docker, and behind it" {
 	stub docker <<-'STUB'
 		#!/usr/bin/env bash
-		case $1 in
-		--version) echo "podman version 4.3.1" ;;
-		version) printf '4.3.1 ' && echo "Error: template: can't evaluate field Client" >&2 && exit 125 ;;
+		case $* in
+		version) echo "Client:       Podman Engine" ;;
+		version*) printf '4.3.1 ' && echo "Error: template: can't evaluate field Client" >&2 && exit 125 ;;
 		esac
 	STUB
 	PATH=$BATS_TEST_TMPDIR/stubs:$PATH run -0 --separate-stderr "$CHECKOUT/scripts/train.sh" --door docker --dry-run
