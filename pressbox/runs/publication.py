@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from pressbox import ROOT, __version__
+from pressbox.bom import documents
 from pressbox.console import note
 from pressbox.environment import drift, lock, oci, passport
 from pressbox.environment.lock import Image, Published
@@ -27,6 +28,7 @@ BUILD_TYPE = "https://pressbox.example/image/v1"
 BUILDER = "https://pressbox.example/scripts/publish.sh"
 # What is attached to an image: the kind of document, and how it is written.
 STATEMENT_ARTIFACT = "application/vnd.in-toto+json"
+BILL_ARTIFACT = "application/vnd.cyclonedx+json"
 CLEAR_SIGNED = "application/vnd.pressbox.clearsigned.v1"
 ANNOTATION = "org.opencontainers.image"
 # As the OCI calls what ``uname -m`` says.
@@ -136,6 +138,8 @@ def publish(
     signed = gnupg.clear_sign(
         key, _line(_statement(registry.name, layout.manifest.digest, contents, made))
     )
+    bill = _bill(f"{registry.name}@{layout.manifest.digest}", contents)
+    registry.attach(subject, BILL_ARTIFACT, bill, BILL_ARTIFACT)
     registry.attach(subject, STATEMENT_ARTIFACT, signed, CLEAR_SIGNED)
     images = {
         **_others(registry.name, made),
@@ -147,6 +151,12 @@ def publish(
     published = Published(registry.name, made.inputs, passport.digest(index), images)
     lock.publish(published)
     return published
+
+
+def _bill(image: str, contents: Contents) -> bytes:
+    """The bill of materials of the image. image: ``name@sha256:<hex>``."""
+    bill = documents.of_environment(contents.issued, contents.digest, code.current(), image)
+    return json.dumps(bill, indent=1).encode()
 
 
 def _others(name: str, made: Origin) -> dict[str, Image]:

@@ -74,6 +74,23 @@ locked() {
 	[ "$(digests <<<"$manifest" | head -n 1)" = "$IMAGE_ID" ]
 }
 
+# attached TYPE: the document of this type that is attached to the image of this architecture
+attached() {
+	local image artifact
+	image=$(locked digest "$(uname -m)")
+	artifact=$(ask "manifests/${image/:/-}" | grep -oE '\{[^{}]*\}' | grep -F "\"$1\"" | digests)
+	ask "blobs/$(ask "manifests/$artifact" | grep -oE '"layers": ?\[[^]]*' | digests)"
+}
+
+@test "a bill of materials and a signed statement are attached to it" {
+	local image
+	image=$(locked digest "$(uname -m)")
+	run -0 attached application/vnd.cyclonedx+json
+	[[ $output == *'"bomFormat": "CycloneDX"'* && $output == *"${image#sha256:}"* && $output == *scikit-learn* ]]
+	run -0 attached application/vnd.in-toto+json
+	[[ $output == "-----BEGIN PGP SIGNED MESSAGE-----"*"\"sha256\":\"${image#sha256:}\""* ]]
+}
+
 # empty_engine: the scripts find no image that was built; on an engine that others use, not all can be removed
 empty_engine() {
 	forget "$TAGGED" pressbox
