@@ -67,7 +67,7 @@ image_for() {
 
 # publish_image TAG: prints the index
 publish_image() {
-	local work=$TEMPORARY/publishing options=()
+	local work=$TEMPORARY/publishing
 	mkdir -p "$work/out"
 	hold "$1" || die "$EX_FAILED" "$1 has no passport; build it again: --build"
 	"$ENGINE" save "$1" >"$work/image.tar" ||
@@ -81,7 +81,7 @@ publish_image() {
 	let_write_at "$ROOT/.devcontainer"
 	choose_key "$key" "$passphrase" "$agent"
 	enter_with_registry "$name" "$PYTHON" -m pressbox publish "$name" --image "${SEEN[image]}" --contents "${SEEN[contents]}" \
-		--work "${SEEN[work]}" --inputs "sha256:$(inputs_digest)" --base "$(base_of "$1")" "${options[@]}"
+		--work "${SEEN[work]}" --inputs "sha256:$(inputs_digest)" --base "$(base_of "$1")" "${KEY_OPTIONS[@]}"
 }
 
 # name_in_prebuilt INDEX: the definition for editors that only pull

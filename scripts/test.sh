@@ -4,6 +4,8 @@ HEEDS=(PRESSBOX_DATA_HOME PRESSBOX_FUZZ_SECONDS PRESSBOX_REAL_DATA PRESSBOX_SCRE
 . -- "${0%"${0##*/}"}lib/begin.sh"
 # shellcheck source=scripts/lib/sources.sh
 . "$ROOT/scripts/lib/sources.sh"
+# shellcheck source=scripts/lib/bundle.sh
+. "$ROOT/scripts/lib/bundle.sh"
 # shellcheck source=tests/drivers/on_top.sh
 . "$ROOT/tests/drivers/on_top.sh"
 # shellcheck source=tests/drivers/engines.sh
@@ -32,6 +34,8 @@ Not part of all:
 
   --data SOURCE, --test SOURCE, --text-column NAME, --label-column NAME, --delimiter CHARACTER,
   --encoding NAME  for newsroom, as for train.sh
+  --bundle FILE    take the image and the toolchain from what scripts/bundle.sh has written, as
+                   train.sh does. Default then: unit and integration, which need no network
   --bootstrap      install and start what is missing: engine, base image, Node.js, the engines of the
                    tests (Debian, as root)
   --build          build the image, even if it is here or can be pulled
@@ -54,7 +58,18 @@ case $suite in
 unit | integration | style | newsroom | browser | doors) ;;
 *) no_more "${REST[@]}" ;;
 esac
-[ "$suite" = newsroom ] || [ "${#GIVEN[@]}" = 0 ] || die "$EX_USAGE" "${GIVEN[0]%%=*} is for the newsroom's own model; use it with newsroom"
+bundle='' taken=()
+for given in "${GIVEN[@]}"; do
+	case $given in
+	--bundle=*) bundle=${given#*=} ;;
+	*) taken+=("$given") ;;
+	esac
+done
+[ "$suite" = newsroom ] || [ "${#taken[@]}" = 0 ] || die "$EX_USAGE" "${taken[0]%%=*} is for the newsroom's own model; use it with newsroom"
+if [ -n "$bundle" ]; then
+	take_bundle "$bundle"
+	[ "${#ARGUMENTS[@]}" -gt 0 ] || suite=offline
+fi
 
 # pytest_inside FOLDER...
 pytest_inside() {
@@ -70,7 +85,7 @@ pytest_inside() {
 newsroom_tests() {
 	local options=() given name value
 	choose_door "$(inside_container || printf docker)"
-	for given in "${GIVEN[@]}"; do
+	for given in "${taken[@]}"; do
 		name=${given%%=*} value=${given#*=}
 		case $name in
 		--data | --test) let_in_source "${name#--}" "$value" && value=${SEEN[${name#--}]} ;;
@@ -110,6 +125,7 @@ bats_outside() {
 }
 
 case $suite in
+offline) pytest_inside tests/unit tests/integration ;;
 unit | integration) pytest_inside "tests/$suite" "${REST[@]}" ;;
 newsroom) newsroom_tests "${REST[@]}" ;;
 style) style_tests "${REST[@]}" ;;

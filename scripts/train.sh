@@ -4,6 +4,8 @@ HEEDS=(GNUPGHOME PRESSBOX_DATA_HOME PRESSBOX_SIGNING_KEY PRESSBOX_SIGNING_PASSPH
 . -- "${0%"${0##*/}"}lib/begin.sh"
 # shellcheck source=scripts/lib/sources.sh
 . "$ROOT/scripts/lib/sources.sh"
+# shellcheck source=scripts/lib/bundle.sh
+. "$ROOT/scripts/lib/bundle.sh"
 # shellcheck source=scripts/lib/signing.sh
 . "$ROOT/scripts/lib/signing.sh"
 
@@ -14,6 +16,8 @@ Train the classifier in the one environment. The last line of standard output is
 
   --bootstrap      install and start what is missing: the engine, the base image (Debian, as root)
   --build          build the image, even if it is here or can be pulled
+  --bundle FILE    take the image and the toolchain from what scripts/bundle.sh has written; FILE may
+                   end in @sha256:DIGEST, which then vouches for it in place of its signature
   --door DOOR      docker, podman, devcontainer or inside; default: the nearest one. A dev container
                    is not a boundary: what runs there can change the checkout
   --output FILE    where the model goes (default: models/sports.tar.gz)
@@ -45,7 +49,7 @@ example: scripts/train.sh --data ~/texts.csv --output models/mine.tar.gz
 USAGE
 }
 
-door='' output='' data=newsroom test='' key='' passphrase='' agent='' release=''
+door='' output='' data=newsroom test='' key='' passphrase='' agent='' release='' bundle=''
 options=()
 read_options "$@"
 no_more "${ARGUMENTS[@]}"
@@ -56,6 +60,7 @@ for given in "${GIVEN[@]}"; do
 	--output=*) output=$value ;;
 	--data=*) data=$value ;;
 	--test=*) test=$value ;;
+	--bundle=*) bundle=$value ;;
 	--signing-key=*) key=$value ;;
 	--passphrase-file=*) passphrase=$value ;;
 	--signing-agent=*) agent=$value ;;
@@ -85,6 +90,10 @@ name=${model##*/}
 [ ! -d "${model%.tar.gz}.html" ] || die "$EX_USAGE" "${model%.tar.gz}.html, where the page goes, is a folder; remove it, or name another model"
 
 demand_merged "$ROOT"/{*.py,.devcontainer,gnupg,poetry.lock,pressbox,pyproject.toml,third_party}
+if [ -n "$bundle" ]; then
+	BUNDLE_OF_RELEASE=$release
+	take_bundle "$bundle"
+fi
 let_in_source data "$data"
 arguments=(--data "${SEEN[data]}")
 if [ -n "$test" ]; then
@@ -93,6 +102,7 @@ if [ -n "$test" ]; then
 fi
 
 choose_key "$key" "$passphrase" "$agent"
+options+=("${KEY_OPTIONS[@]}")
 
 folder=${model%/*}
 let_write output "${folder:-/}" "$ROOT/.cache" "$name" "${name%.tar.gz}.html"

@@ -187,14 +187,7 @@ class Training:
 
     def key(self) -> SigningKey:
         """What signs; see ``signing_key.choose``."""
-        given = self.arguments
-        return signing_key.choose(
-            given.signing_key,
-            given.passphrase_file,
-            given.signing_agent,
-            given.agent_socket,
-            release=given.release,
-        )
+        return key(self.arguments, release=self.arguments.release)
 
     def load_corpus(self) -> Corpus:
         """The texts of the source, and those to evaluate on; see ``pressbox.load_corpus``."""
@@ -238,7 +231,7 @@ def training_parser(description: str | None) -> Parser:
     _layout_options(parser)
     for name, (option, action, meaning) in FLAGS.items():
         parser.add_argument(option, dest=name, action=action, help=meaning)
-    _signing_options(parser)
+    signing_options(parser)
     return parser
 
 
@@ -269,7 +262,19 @@ def reading_options(parser: ArgumentParser) -> None:
     )
 
 
-def _signing_options(parser: ArgumentParser) -> None:
+def key(arguments: Namespace, *, release: bool = False) -> SigningKey:
+    """What signs, as ``signing_options`` name it; see ``signing_key.choose``."""
+    return signing_key.choose(
+        arguments.signing_key,
+        arguments.passphrase_file,
+        arguments.signing_agent,
+        arguments.agent_socket,
+        release=release,
+    )
+
+
+def signing_options(parser: ArgumentParser) -> None:
+    """Add what names the key; see ``key``."""
     group = parser.add_argument_group(
         "signing (default: PRESSBOX_SIGNING_KEY and _PASSPHRASE, else a trusted demo key)"
     )

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from pressbox.cli import output
-from pressbox.cli.options import Commands, add_command, fingerprint
+from pressbox.cli.options import Commands, add_command, key, signing_options
 
 
 def add_commands(commands: Commands) -> None:
@@ -16,16 +16,9 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--work", metavar="FOLDER", type=Path, required=True, help="an empty one")
     sub.add_argument("--inputs", metavar="DIGEST", required=True, help="of what it is made of")
     sub.add_argument("--base", metavar="NAME@DIGEST", required=True, help="what it stands on")
-    sub.add_argument(
-        "--signing-agent",
-        metavar="FINGERPRINT",
-        type=fingerprint,
-        help="a trusted signer whose secret key the running gpg-agent holds (default: the key that"
-        " scripts/publish.sh hands over)",
-    )
-    sub.add_argument("--agent-socket", metavar="PATH", help="default: that of your GNUPGHOME")
     _contents_option(sub)
     _registry_options(sub)
+    signing_options(sub)
     sub = add_command(commands, prove, "scripts/doctor.sh --prove")
     sub.add_argument("--built", metavar="FOLDER", type=Path, required=True, help="as --contents")
     _contents_option(sub)
@@ -54,14 +47,14 @@ def _registry_options(sub: ArgumentParser) -> None:
 def publish(arguments: Namespace) -> None:
     """Send an image to a registry, with a signed statement, and write its digest into the lock."""
     from pressbox.runs import publication
-    from pressbox.trust import signing_key
 
-    key = signing_key.choose(agent=arguments.signing_agent, agent_socket=arguments.agent_socket)
     contents = publication.Contents.read(arguments.contents)
     made = publication.origin(arguments.inputs, arguments.base)
     registry = _registry(arguments.name, arguments.authority)
     with arguments.image.open("rb") as saved:
-        published = publication.publish(saved, contents, made, registry, key, arguments.work)
+        published = publication.publish(
+            saved, contents, made, registry, key(arguments), arguments.work
+        )
     print(f"{published.name}@{published.digest}")
 
 

@@ -116,18 +116,36 @@ def _named(path: str) -> str:
     return os.path.relpath(path, ROOT) if path.startswith(f"{ROOT}/") else path
 
 
-def _committed(sources: dict[str, bytes]) -> dict:
-    configured = _configuration()
+def commit_and_changes() -> tuple[str, list[str]]:
+    """The checkout's commit, and the files of it that are not as they were committed.
+
+    Raises NoAnswer if that is unknown.
+    """
+    changed = _status(_configuration(), "--untracked-files=no")
+    return _commit(), [line[3:] for line in changed if line]
+
+
+def _commit() -> str:
     top, commit = _git("rev-parse", "--show-toplevel", "HEAD").splitlines()
     # A tree that was unpacked inside of another repository does not belong to its commit.
     if not ROOT.samefile(top):
         raise NoAnswer(f"the repository is at {top}, not at {ROOT}")
+    return commit
+
+
+def _status(configured: dict[str, str], *options: str) -> list[str]:
+    """The lines of git status, for which none of the repository's filters is run."""
     off = {}
     for name in {found[1] for key in configured if (found := FILTER.fullmatch(key))}:
         off |= {f"filter.{name}.{program}": "" for program in ("clean", "smudge", "process")}
         off[f"filter.{name}.required"] = "false"
-    every = ["--porcelain", "-z", "--untracked-files=all", "--ignored", "--ignore-submodules=dirty"]
-    status = _git("status", *every, variables=git.configured(off)).split("\0")
+    every = ["--porcelain", "-z", "--no-renames", "--ignore-submodules=dirty", *options]
+    return _git("status", *every, variables=git.configured(off)).split("\0")
+
+
+def _committed(sources: dict[str, bytes]) -> dict:
+    configured, commit = _configuration(), _commit()
+    status = _status(configured, "--untracked-files=all", "--ignored")
     return {
         "commit": commit,
         "dirty": any(map(_is_dirt, status)) or not _same(sources, commit),

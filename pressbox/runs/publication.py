@@ -136,7 +136,7 @@ def publish(
     registry.push_manifest(layout.path(layout.manifest).read_bytes(), oci.MANIFEST_TYPE)
     subject = layout.manifest.descriptor()
     signed = gnupg.clear_sign(
-        key, _line(_statement(registry.name, layout.manifest.digest, contents, made))
+        key, _line(_statement(registry.name, layout.manifest.digest, contents, made)) + b"\n"
     )
     bill = _bill(f"{registry.name}@{layout.manifest.digest}", contents)
     registry.attach(subject, BILL_ARTIFACT, bill, BILL_ARTIFACT)

@@ -22,7 +22,7 @@ from pressbox.provenance.code import Code
 from pressbox.sealing import tarball
 from pressbox.sealing.tarball import SUFFIX, Verified
 from pressbox.trust import signing_key
-from pressbox.trust.gnupg import SigningKey, clear_sign, gpgme
+from pressbox.trust.gnupg import SigningKey, gpgme, try_signing
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def begin(
     with _meanwhile(_import_training):
         replaced = _replaced(path, replace_newer)
         key = key or signing_key.default_key(release)
-        clear_sign(key)
+        try_signing(key)
         here = drift.checked(allow_drift, deep=release)
         trains = code.current()
         if release:

@@ -264,15 +264,19 @@ def signing_home(key: SigningKey) -> Iterator[tuple[str, str]]:
         yield home, found[0].fingerprint
 
 
-def clear_sign(key: SigningKey, line: bytes = b"") -> bytes:
-    """The clear-signed message of this one line. Raises PressboxError, with GnuPG's reason."""
+def try_signing(key: SigningKey) -> None:
+    """Sign something that nobody gets. Raises PressboxError, with GnuPG's reason, if that fails."""
+    clear_sign(key, b"")
+
+
+def clear_sign(key: SigningKey, text: bytes) -> bytes:
+    """The text, clear-signed. Raises PressboxError, with GnuPG's reason, if that fails."""
     with signing_home(key) as (home, fingerprint):
         sign = ("--local-user", fingerprint, "--digest-algo", "SHA512", "--clear-sign")
-        message = line + b"\n"
         if key.agent:
-            done = run_gpg(home, *sign, stdin=message, timeout=None)
+            done = run_gpg(home, *sign, stdin=text, timeout=None)
         else:
-            done = run_gpg(home, *UNLOCK, *sign, stdin=f"{key.passphrase}\n".encode() + message)
+            done = run_gpg(home, *UNLOCK, *sign, stdin=f"{key.passphrase}\n".encode() + text)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         detail = said.rpartition(": ")[2]

@@ -9,8 +9,8 @@ INSIDE=/workspaces/pressbox
 # What every script is told by --dry-run, --bootstrap and --build: print commands; make what is missing; build the
 # image, even if it is there or can be pulled.
 DRY_RUN='' BOOTSTRAP='' BUILD=''
-# See temporary, stage, and let_in_agent.
-TEMPORARY='' MADE_BY='' STAGE='' AGENT=''
+# See temporary, stage, and let_in_agent; PART is a folder whose contents are on their way to their place.
+TEMPORARY='' MADE_BY='' STAGE='' AGENT='' PART=''
 
 say() {
 	printf '%s\n' "$*" >&2
@@ -77,6 +77,7 @@ temporary() {
 finish() {
 	[ "$BASHPID" != "$MADE_BY" ] || rm -rf "$TEMPORARY"
 	[ -z "$STAGE" ] || rm -rf "$STAGE"
+	[ -z "$PART" ] || rm -rf "$PART"
 	[ -z "$AGENT" ] || chmod o-rw "$AGENT" 2>/dev/null || true
 }
 

@@ -258,10 +258,15 @@ start_dev_container() {
 	fi
 }
 
+# toolchain_is_there: 0 if what npm has installed is what the lock says
+toolchain_is_there() {
+	[ -x "$DEVCONTAINER" ] && [ ! "$TOOLCHAIN/package-lock.json" -nt "$TOOLCHAIN/node_modules/.package-lock.json" ]
+}
+
 # require_devcontainer_cli: the pinned CLI, installed into the checkout when first needed
 require_devcontainer_cli() {
 	own_place "$TOOLCHAIN/node_modules"
-	if [ ! -x "$DEVCONTAINER" ] || [ "$TOOLCHAIN/package-lock.json" -nt "$TOOLCHAIN/node_modules/.package-lock.json" ]; then
+	if ! toolchain_is_there; then
 		require_npm
 		run_npm ci --silent --no-audit --no-fund --prefix "$TOOLCHAIN" ||
 			die "$EX_FAILED" "the devcontainer CLI could not be installed; see npm's output above"

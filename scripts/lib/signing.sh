@@ -1,12 +1,16 @@
 # shellcheck shell=bash
 # What signs: files, variables or an agent. Stands on doors.sh, which whoever sources this has sourced.
 
-# choose_key KEY-FILE PASSPHRASE-FILE FINGERPRINT: each may be empty. Adds to options what the command is told of it.
+# What the command is told of it.
+KEY_OPTIONS=()
+
+# choose_key KEY-FILE PASSPHRASE-FILE FINGERPRINT: each may be empty. Sets KEY_OPTIONS.
 choose_key() {
 	local key=$1 passphrase=$2 agent=$3 socket
+	KEY_OPTIONS=()
 	if [ "$DOOR" = inside ]; then
-		[ -z "$key" ] || options+=(--signing-key "$key")
-		[ -z "$passphrase" ] || options+=(--passphrase-file "$passphrase")
+		[ -z "$key" ] || KEY_OPTIONS+=(--signing-key "$key")
+		[ -z "$passphrase" ] || KEY_OPTIONS+=(--passphrase-file "$passphrase")
 	elif [ -n "$key$passphrase" ]; then
 		# The files stay here; their contents go in on the pipe.
 		[ -z "$key" ] || [ -r "$key" ] || die "$EX_USAGE" "the signing key $key cannot be read; name an armoured secret key"
@@ -15,13 +19,13 @@ choose_key() {
 		KEY_FILE=$key PASSPHRASE_FILE=$passphrase
 	fi
 	if [ -n "$agent" ]; then
-		options+=(--signing-agent "$agent")
+		KEY_OPTIONS+=(--signing-agent "$agent")
 		if [ "$DOOR" != inside ]; then
 			# What gpg-agent lets others use: it signs, and gives no key away.
 			socket=$(gpgconf --list-dirs agent-extra-socket 2>/dev/null || true)
 			[ -S "$socket" ] || die "$EX_USAGE" "no gpg-agent listens here; start it: gpg-connect-agent /bye"
 			let_in_agent "$socket"
-			options+=(--agent-socket "${SEEN[agent]}")
+			KEY_OPTIONS+=(--agent-socket "${SEEN[agent]}")
 		fi
 	elif [ -n "$KEY_FILE$SIGNING_KEY" ]; then
 		SIGNS=yes

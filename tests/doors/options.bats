@@ -5,7 +5,7 @@ load doors
 
 setup() {
 	cd "$REPOSITORY"
-	SCRIPTS=(train pressbox verify doctor keys test bench update publish)
+	SCRIPTS=(train pressbox verify doctor keys test bench update publish bundle)
 }
 
 # options_in: the long options that a help text on standard input names
@@ -57,7 +57,7 @@ options_in() {
 
 @test "each option that a help names is read, and nothing but that" {
 	local script option
-	for script in train.sh bench.sh test.sh publish.sh "pressbox.sh verify" "pressbox.sh show" "pressbox.sh predict" \
+	for script in train.sh bench.sh test.sh publish.sh bundle.sh "pressbox.sh verify" "pressbox.sh show" "pressbox.sh predict" \
 		"pressbox.sh compare" "pressbox.sh replay" "pressbox.sh doctor" "pressbox.sh keys" "pressbox.sh fetch"; do
 		# shellcheck disable=SC2086 # a script and its command
 		set -- scripts/$script

@@ -119,17 +119,11 @@ save_image() {
 	chmod a+r "$1/image.tar"
 }
 
-# load_image FOLDER ENGINE IMAGE: what was saved, under the name that the scripts look for, in which the base takes part
+# load_image FOLDER ENGINE: what was saved
 load_image() {
-	local folder=$1 engine=$2 client=podman
-	[ "$engine" != rootless-docker ] || client=docker
-	(on "$folder" "$engine" "$client" load --input "$folder/image.tar")
-	# shellcheck disable=SC2016 # expanded by that bash
-	on "$folder" "$engine" bash -c '
-		. "$1/scripts/lib/image.sh"
-		ENGINE=$2
-		choose_base
-		"$ENGINE" tag "$3" "$IMAGE:$(inputs_digest | cut -c 1-12)"' bash "$folder/$engine/checkout" "$client" "$3"
+	local client=podman
+	[ "$2" != rootless-docker ] || client=docker
+	(on "$1" "$2" "$client" load --input "$1/image.tar")
 }
 
 # end_engines FOLDER: by their own numbers; with all that they have written
