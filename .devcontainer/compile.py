@@ -37,7 +37,6 @@ IMPORTED = {
         "scipy.stats",
         "sklearn.*",
         "special_k",
-        "tqdm",
         "xdist",
     ),
     "/opt/tools": ("poetry.console.application", "poetry.factory", "poetry.installation.installer"),
