@@ -41,7 +41,7 @@ prepare() {
 	case $engine in
 	rootless-*) chown -R "$(stat -c %u:%g "$FOLDER/home")" "$FOLDER/$engine" ;;
 	esac
-	[ "$engine" = docker ] || driver load_image "$FOLDER" "$engine" "$TAGGED" || return
+	[ "$engine" = docker ] || driver load_into "$FOLDER" "$engine" "$TAGGED" || return
 	in_checkout "$engine" scripts/train.sh --door "$(client "$engine")"
 }
 

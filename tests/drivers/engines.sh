@@ -119,8 +119,8 @@ save_image() {
 	chmod a+r "$1/image.tar"
 }
 
-# load_image FOLDER ENGINE: what was saved
-load_image() {
+# load_into FOLDER ENGINE: what was saved
+load_into() {
 	local client=podman
 	[ "$2" != rootless-docker ] || client=docker
 	(on "$1" "$2" "$client" load --input "$1/image.tar")
