@@ -121,7 +121,10 @@ enter() {
 		PRESSBOX_SIGNING_FD=4 exec "$@" 4< <(signing_line)
 	fi
 	# Whoever downloads does it in a container of its own, which is told of our network.
-	[ "$NETWORK" = none ] || DOOR='' FRESH=yes
+	if [ "$NETWORK" != none ]; then
+		FRESH=yes
+		[ "$DOOR" != devcontainer ] || DOOR=''
+	fi
 	[ -z "$CALLED" ] || VARIABLES+=(--env "PRESSBOX_CALLED=$CALLED")
 	demand_memory
 	[ "$DOOR" != devcontainer ] || [ -z "$FRESH" ] || die "$EX_USAGE" "$FRESH, or use --door docker"
