@@ -62,7 +62,7 @@ debian() {
 build() {
 	printf '%s\n' 'FROM scratch AS programs' 'COPY . /' \
 		'FROM pressbox-base:dated AS os' 'ENV SOURCE_DATE_EPOCH=1764000000' \
-		"RUN --mount=type=bind,from=programs,target=/p /p/layer.sh begin && /p/debian.sh install os && /p/debian.sh check && /p/layer.sh collect /delta/os" \
+		"RUN --mount=type=bind,from=programs,target=/p /p/layer.sh begin && /p/debian.sh install os && /p/debian.sh check /var/lib/dpkg && /p/layer.sh collect /delta/os" \
 		'FROM pressbox-base:dated' 'COPY --from=os /delta/os/ /' |
 		"$ENGINE" build --no-cache --network host --tag "pressbox:$1" --file - "$PROGRAMS"
 }
@@ -100,7 +100,7 @@ layers() {
 @test "each package that has moved is named, with the ways out" {
 	at "$FUTURE" no
 	run -1 debian install os
-	[[ $output == *"error: Debian's archive no longer has media-types "*" is now "*"+later, publicsuffix "*" is now gone; run scripts/update.sh debian"* ]]
+	[[ $output == *"error: Debian's archive no longer has media-types "*" is now "*"+later, publicsuffix "*" is now gone; name a mirror "*", pull the published image, take a bundle "*", or run scripts/update.sh debian"* ]]
 }
 
 @test "a package that is not the one of the lock is refused by its SHA-256" {
@@ -150,7 +150,7 @@ layers() {
 	run -1 debian install os
 	echo "os media-types publicsuffix" >"$PROGRAMS/debian.in"
 	[[ $output == *"error: debian.lock does not have tar "*"; use another base image"* ]]
-	run -1 debian check
+	run -1 debian check /var/lib/dpkg
 	[[ $output == *"error: "* ]]
 }
 
