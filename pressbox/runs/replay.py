@@ -249,7 +249,7 @@ def _run_confined(command: list, tree: Path, readable: list, writable: list, hom
     }
     readable = [*map(str, readable), *filter(os.path.exists, (*READABLE, str(kept.resolve())))]
     writable = [*map(str, writable), *filter(os.path.exists, (os.devnull, str(gnupg.MEMORY)))]
-    confined = [sys.executable, "-I", confinement.__file__, *readable, "--", *writable, "--"]
+    confined = [sys.executable, "-I", "-B", confinement.__file__, *readable, "--", *writable, "--"]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [*confined, *command], cwd=tree, env=variables, start_new_session=True,
