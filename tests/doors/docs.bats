@@ -36,7 +36,7 @@ commands() {
 		# What CI runs; it would run itself.
 		"scripts/test.sh --bootstrap") ;;
 		python* | pressbox* | echo*pressbox*)
-			"$ENGINE" run --rm --user "$(id -u)" --volume "$CHECKOUT:/workspaces/pressbox" pressbox bash -c "$command"
+			"$ENGINE" run --rm --user "$(id -u)" --volume "$CHECKOUT:/workspaces/pressbox" "$TAGGED" bash -c "$command"
 			;;
 		*) bash -c "$command" </dev/null ;;
 		esac
