@@ -243,9 +243,11 @@ lend_authorities() {
 }
 
 # define_dev_container: prints the definition for the present image, which the CLI would build once more where it was
-# pulled
+# pulled, and for this engine
 define_dev_container() {
-	sed "s#^\(\t\"image\": \).*#\1\"$TAGGED\",#" "$ROOT/.devcontainer/prebuilt/devcontainer.json"
+	local sharing=''
+	[ "${#SHARING[@]}" = 0 ] || printf -v sharing '"%s", ' "${SHARING[@]}"
+	sed "s#^\(\t\"image\": \).*#\1\"$TAGGED\", \"runArgs\": [${sharing%, }],#" "$ROOT/.devcontainer/prebuilt/devcontainer.json"
 }
 
 start_dev_container() {

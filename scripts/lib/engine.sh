@@ -130,7 +130,12 @@ probe_podman() {
 	fi
 	PODMAN=yes
 	[[ $said != *labels=true* ]] || SHARING+=("${UNLABELLED[@]}")
-	[[ $said == *rootless=true* ]] || return 0
+	if [[ $said != *rootless=true* ]]; then
+		# What podman does anyway, unless it is told otherwise: the devcontainer CLI asks it for keep-id, which before 4.4
+		# root does not get, and which nobody needs whose number is the same inside.
+		SHARING+=(--userns host)
+		return 0
+	fi
 	ROOTLESS=yes
 	[[ $said == *'"memory"'* ]] || UNLIMITED=memory
 	[[ $said == *'"pids"'* ]] || UNLIMITED+=${UNLIMITED:+ and }processes

@@ -240,6 +240,20 @@ run_by() {
 	ENGINES
 }
 
+@test "a dev container is defined with what its engine needs" {
+	local said wanted
+	while IFS='|' read -r said wanted; do
+		docker_that "$said"
+		PATH=$BATS_TEST_TMPDIR/stubs:$PATH run -0 bash -c '. "$1/scripts/lib/doors.sh" && require_engine && TAGGED=pressbox:x && define_dev_container' bash "$CHECKOUT"
+		[ "${lines[4]}" = "	\"image\": \"pressbox:x\", \"runArgs\": [$wanted]," ]
+		[ "${#lines[@]}" = "$(wc -l <"$CHECKOUT/.devcontainer/prebuilt/devcontainer.json")" ]
+	done <<-'ENGINES'
+		["name=seccomp"]|
+		["name=userns"]|"--userns", "host"
+		["name=userns","name=selinux"]|"--userns", "host", "--security-opt", "label=disable"
+	ENGINES
+}
+
 @test "root is refused by an engine that is somebody else's" {
 	need_root
 	docker_that '["name=rootless"] memory=true pids=true Debian'

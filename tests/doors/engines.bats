@@ -22,6 +22,7 @@ setup_file() {
 	done
 	for engine in "${pids[@]}"; do wait "$engine" || failed=yes; done
 	[ -z "$failed" ] || { tail -n 5 "$FOLDER"/*.log >&2 && return 1; }
+	facts docker >"$FOLDER/docker.json"
 }
 
 teardown_file() {
@@ -40,6 +41,7 @@ prepare() {
 	copy_checkout "$checkout"
 	case $engine in
 	rootless-*) chown -R "$(stat -c %u:%g "$FOLDER/home")" "$FOLDER/$engine" ;;
+	*) chown -R 0:0 "$FOLDER/$engine" ;;
 	esac
 	[ "$engine" = docker ] || driver load_into "$FOLDER" "$engine" "$TAGGED" || return
 	in_checkout "$engine" scripts/train.sh --door "$(client "$engine")"
@@ -60,23 +62,26 @@ in_checkout() {
 	(cd "$FOLDER/$engine/checkout" && driver on "$FOLDER" "$engine" "$@")
 }
 
-# facts ENGINE: what verify says of its model
+# facts ENGINE [MODEL]: what verify says of its model
 facts() {
-	in_checkout "$1" scripts/verify.sh --door "$(client "$1")" models/sports.tar.gz --json 2>/dev/null
+	in_checkout "$1" scripts/verify.sh --door "$(client "$1")" "${2:-models/sports.tar.gz}" --json 2>/dev/null
+}
+
+# same_facts FILE DOOR: 0 if they are those of the engine at hand, but for the door, and nothing has drifted
+same_facts() {
+	local fact said
+	for fact in model_digest environment_digest; do
+		said=$(grep -o "\"$fact\": \"sha256:[0-9a-f]*\"" "$1")
+		[ -n "$said" ] && echo "$2 $said" && [[ $(cat "$FOLDER/docker.json") == *"$said"* ]] || return 1
+	done
+	grep -q "\"door\": \"$2\"" "$1" && grep -q '"drift": \[\]' "$1"
 }
 
 @test "every engine trains the same model in the same environment, and verifies it" {
-	local engine fact said
+	local engine
 	for engine in "${ALL[@]}"; do
-		facts "$engine" >"$FOLDER/$engine.json"
-		for fact in model_digest environment_digest; do
-			said=$(grep -o "\"$fact\": \"sha256:[0-9a-f]*\"" "$FOLDER/$engine.json")
-			[ -n "$said" ]
-			echo "$engine $said"
-			[[ $(cat "$FOLDER/docker.json") == *"$said"* ]]
-		done
-		grep -q "\"door\": \"$(client "$engine")\"" "$FOLDER/$engine.json"
-		grep -q '"drift": \[\]' "$FOLDER/$engine.json"
+		[ "$engine" = docker ] || facts "$engine" >"$FOLDER/$engine.json"
+		same_facts "$FOLDER/$engine.json" "$(client "$engine")"
 	done
 }
 
@@ -163,6 +168,42 @@ changed() {
 	ln -s "$(command -v podman)" "$BATS_TEST_TMPDIR/names/docker"
 	PATH=$BATS_TEST_TMPDIR/names:$PATH run -0 in_checkout podman scripts/doctor.sh
 	[[ ${lines[0]} == *"engine       podman "*" at $BATS_TEST_TMPDIR/names/docker" ]]
+}
+
+# in_dev_container ENGINE: train there, and have doctor look at it as it is, and after an edit; prints what was said
+in_dev_container() {
+	local engine=$1 container client
+	client=$(client "$engine")
+	# Where docker is, podman is not asked; as podman-docker has it, it is both.
+	[ "$engine" != podman ] || export PATH=$FOLDER/names:$PATH
+	in_checkout "$engine" scripts/train.sh --door devcontainer --output models/inside.tar.gz || return
+	container=$(in_checkout "$engine" "$client" ps --quiet --filter "label=devcontainer.local_folder=$FOLDER/$engine/checkout")
+	in_checkout "$engine" scripts/doctor.sh || return
+	in_checkout "$engine" "$client" exec --user 0 "$container" bash -c "echo '# edited' >>$SITE/threadpoolctl.py" || return
+	in_checkout "$engine" scripts/doctor.sh || echo "edited: $?"
+}
+
+@test "the dev container of each trains the same model, for the caller, and doctor looks into it" {
+	local engine pids=() others=("${ALL[@]:1}")
+	mkdir "$FOLDER/names"
+	printf '#!/bin/sh\nexec podman "$@"\n' >"$FOLDER/names/docker"
+	chmod 755 "$FOLDER/names/docker"
+	for engine in "${others[@]}"; do
+		in_dev_container "$engine" >"$FOLDER/$engine.log" 2>&1 3>&- &
+		pids+=($!)
+	done
+	for engine in "${pids[@]}"; do wait "$engine"; done || true
+	for engine in "${others[@]}"; do
+		# Later tests look at containers of their own.
+		in_checkout "$engine" "$(client "$engine")" ps --all --quiet --filter "label=devcontainer.local_folder" |
+			(in_checkout "$engine" xargs --no-run-if-empty "$(client "$engine")" rm --force)
+		echo "$engine:" && cat "$FOLDER/$engine.log"
+		[[ $(grep drift "$FOLDER/$engine.log") == "      drift        none"*$'\n'"WRONG drift        $SITE/threadpoolctl.py was changed"* ]]
+		grep -qx 'edited: 4' "$FOLDER/$engine.log"
+		facts "$engine" models/inside.tar.gz >"$FOLDER/$engine.json"
+		same_facts "$FOLDER/$engine.json" devcontainer
+		[ "$(stat -c %u:%g "$FOLDER/$engine/checkout"/models/inside.* | uniq)" = "$(stat -c %u:%g "$FOLDER/$engine/checkout/models")" ]
+	done
 }
 
 @test "podman builds on a base that was made here" {
