@@ -65,13 +65,23 @@ image_for() {
 	build_image --platform "$1" --tag "$PUBLISHED_TAG"
 }
 
-# publish_image TAG: prints the index
+# cache_for PLATFORM: sets CACHE_TAG, to the same image with what BuildKit needs to know to take its layers from a
+# registry; to nothing where there is none. What the builder has forgotten is built once more: hence not under emulation.
+cache_for() {
+	CACHE_TAG=()
+	if [ "${1#linux/}" != "$own" ] || [ -n "$PODMAN" ]; then return 0; fi
+	CACHE_TAG=("$IMAGE:cache-${TAGGED#*:}")
+	build_image --build-arg BUILDKIT_INLINE_CACHE=1 --tag "${CACHE_TAG[0]}"
+}
+
+# publish_image TAG [CACHE]: prints where the cache is, or an empty line; and the index
 publish_image() {
 	local work=$TEMPORARY/publishing
 	mkdir -p "$work/out"
 	hold "$1" || die "$EX_FAILED" "$1 has no passport; build it again: --build"
-	"$ENGINE" save "$1" >"$work/image.tar" ||
+	"$ENGINE" save "$@" >"$work/image.tar" ||
 		die "$EX_FAILED" "the image could not be saved to $work; make room there, or name another folder in TMPDIR"
+	[ "$#" = 1 ] || "$ENGINE" image rm "$2" >/dev/null
 	# The command is somebody else where root runs this; nobody else gets into our folder.
 	chmod -R a+rX "$work" "$HELD"
 	chmod a+rwx "$work/out"
@@ -90,6 +100,21 @@ name_in_prebuilt() {
 	sed "s#^\(\t\"image\": \).*#\1\"$1\",#" "$file" >"$TEMPORARY/prebuilt" && cat "$TEMPORARY/prebuilt" >"$file"
 }
 
+# name_in_definition [CACHE]: the definition for editors that build. What it has for another architecture of the same
+# inputs stays there.
+name_in_definition() {
+	local file=$ROOT/.devcontainer/devcontainer.json cache named=''
+	for cache in ${1:+"$1"} $(sed -n '/^\t\t"cacheFrom": /s/[][",]/ /gp' "$file" | sed 's/.*cacheFrom *: *//'); do
+		[[ $cache == "$name:cache-"*"-${TAGGED#*:}@"* && $named != *"\"${cache%@*}@"* ]] || continue
+		named+="${named:+, }\"$cache\""
+	done
+	awk -v named="$named" '
+		/^\t\t"cacheFrom": / { next }
+		{ print }
+		/^\t\t"context": / && named { print "\t\t\"cacheFrom\": [" named "]," }' "$file" >"$TEMPORARY/definition" &&
+		cat "$TEMPORARY/definition" >"$file"
+}
+
 choose_door ''
 temporary
 require_engine
@@ -101,16 +126,18 @@ for platform in "${wanted[@]}"; do
 done
 for platform in "${wanted[@]}"; do
 	image_for "$platform"
+	cache_for "$platform"
 	if [ -n "$DRY_RUN" ]; then
-		run "$ENGINE" save "$PUBLISHED_TAG"
+		run "$ENGINE" save "$PUBLISHED_TAG" "${CACHE_TAG[@]}"
 		continue
 	fi
 	say "publishing the image for $platform"
-	(publish_image "$PUBLISHED_TAG") >"$TEMPORARY/index"
+	(publish_image "$PUBLISHED_TAG" "${CACHE_TAG[@]}") >"$TEMPORARY/published"
+	{ read -r cache && read -r index; } <"$TEMPORARY/published"
+	name_in_definition "$cache"
 	rm -rf "$TEMPORARY/publishing"
 done
 [ -z "$DRY_RUN" ] || exit 0
-index=$(tail -n 1 "$TEMPORARY/index")
 name_in_prebuilt "$index"
 say "commit it: git add .devcontainer && git commit"
 printf '%s\n' "$index"

@@ -52,9 +52,11 @@ def publish(arguments: Namespace) -> None:
     made = publication.origin(arguments.inputs, arguments.base)
     registry = _registry(arguments.name, arguments.authority)
     with arguments.image.open("rb") as saved:
-        published = publication.publish(
+        published, cache = publication.publish(
             saved, contents, made, registry, key(arguments), arguments.work
         )
+    # Two lines: where the cache for builders is, which may be nowhere, and the index.
+    print(cache)
     print(f"{published.name}@{published.digest}")
 
 

@@ -33,6 +33,8 @@ LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 # How an image is called: to the OCI, and to containerd and Docker since 25.
 REF_NAME, IMAGE_NAME = "org.opencontainers.image.ref.name", "io.containerd.image.name"
 LAYOUT_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
+# Where BuildKit's inline cache is, in the configuration of an image that was built with it.
+INLINE_CACHE = "moby.buildkit.cache.v0"
 # zlib's default. The higher ones take two to four times as long for one part in a hundred.
 LEVEL = 6
 BLOCK_BYTES, WINDOW_BYTES, BLOCKS_AHEAD = 1 << 20, 32 << 10, 16
@@ -63,7 +65,8 @@ class Layout:
 
     config, layers: what a registry is to have before it takes the manifest. diff_ids: the digest of
     each layer before it is compressed, as the configuration has them. platform: ``architecture``,
-    ``os`` and, where there is one, ``variant``.
+    ``os`` and, where there is one, ``variant``. cache: the configuration of the same image with
+    BuildKit's inline cache in it, or None if there is none.
     """
 
     folder: Path
@@ -72,6 +75,7 @@ class Layout:
     layers: tuple[Blob, ...]
     diff_ids: tuple[str, ...]
     platform: Mapping[str, str] = field(hash=False)
+    cache: bytes | None = None
 
     def path(self, blob: Blob) -> Path:
         """Where the blob lies."""
@@ -89,14 +93,15 @@ def write_layout(
 
     saved: what ``docker save`` or ``podman save`` prints; it is read once, from the beginning to
     the end. annotations: of the manifest. name: what engines call the image once it is loaded, such
-    as ``pressbox:1.0``. Raises PressboxError for an archive that is cut off, has another number of
-    images than one, or lacks something that its configuration names, and OSError where there is no
-    room; the folder is then of no use.
+    as ``pressbox:1.0``. The archive may also have the same image with BuildKit's inline cache,
+    which is not written. Raises PressboxError for an archive that is cut off, has any other image,
+    or lacks something that its configuration names, and OSError where there is no room; the folder
+    is then of no use.
     """
     (folder / "blobs" / "sha256").mkdir(parents=True)
     try:
         documents, layers = _take_apart(saved, folder)
-        config, diff_ids, platform = _read_config(documents)
+        config, diff_ids, platform, cache = _read_config(documents)
     except KeyError as error:
         raise _unusable(f"{error.args[0]} is not in it") from error
     except (
@@ -135,7 +140,7 @@ def write_layout(
         "Layers": [_place(layer.digest) for layer in layer_blobs],
     }
     (folder / "manifest.json").write_bytes(_json([for_docker]))
-    return Layout(folder, manifest_blob, config_blob, layer_blobs, tuple(diff_ids), platform)
+    return Layout(folder, manifest_blob, config_blob, layer_blobs, tuple(diff_ids), platform, cache)
 
 
 def index(
@@ -234,17 +239,27 @@ def _deflate(block: bytes, before: bytes) -> bytes:
     return compressor.compress(block) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _read_config(documents: Mapping[str, bytes]) -> tuple[bytes, list[str], dict[str, str]]:
-    """The configuration of the one image, its diff IDs and its platform."""
-    images = json.loads(documents["manifest.json"])
-    if len(images) != 1:
-        raise ValueError(f"there are {len(images)} images in it, not one")
-    config = documents[images[0]["Config"]]
+def _read_config(
+    documents: Mapping[str, bytes],
+) -> tuple[bytes, list[str], dict[str, str], bytes | None]:
+    """The configuration of the image, its diff IDs, its platform, and the one with the cache."""
+    named = [image["Config"] for image in json.loads(documents["manifest.json"])]
+    caches = [name for name in named if INLINE_CACHE in json.loads(documents.get(name, b"{}"))]
+    # Where an editor has built the image, the cache may be in the image itself.
+    plain = [name for name in named if name not in caches] or caches
+    if len(plain) != 1 or len(caches) > 1:
+        raise ValueError(f"there are {len(named)} images in it, not one")
+    config, cache = documents[plain[0]], documents[caches[0]] if caches else None
     content = json.loads(config)
+    if cache and json.loads(cache)["rootfs"] != content["rootfs"]:
+        raise PressboxError(
+            "the image was built elsewhere: what the builder here remembers has other layers",
+            "build it here: --build",
+        )
     platform = {
         name: content[name] for name in ("architecture", "os", "variant") if content.get(name)
     }
-    return config, list(content["rootfs"]["diff_ids"]), platform
+    return config, list(content["rootfs"]["diff_ids"]), platform, cache
 
 
 def _write(folder: Path, media_type: str, content: bytes) -> Blob:

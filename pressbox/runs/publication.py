@@ -113,12 +113,14 @@ def publish(
     registry: Registry,
     key: SigningKey,
     folder: Path,
-) -> Published:
+) -> tuple[Published, str]:
     """Send an image and what is said about it to the registry, and write that into the lock.
 
     saved: what an engine saved. contents: of that image. key: signs the statement. folder: an empty
-    one, with room for the image. The index has the images of the same inputs that the lock has for
-    other architectures. Raises PressboxError, and Drifted unless the environment is accepted.
+    one, with room for the image. Also returns where builders find the cache of it, or nothing if
+    none was saved: ``name:tag@digest``. The index has the images of the same inputs that the lock
+    has for other architectures. Raises PressboxError, and Drifted unless the environment is
+    accepted.
     """
     architecture = contents.architecture
     if contents.digest not in lock.digests(lock.read()):
@@ -147,10 +149,30 @@ def publish(
     }
     index = _index(registry, images, made)
     registry.push_manifest(index, oci.INDEX_TYPE)
-    registry.push_manifest(index, oci.INDEX_TYPE, made.inputs.removeprefix("sha256:")[:12])
+    registry.push_manifest(index, oci.INDEX_TYPE, _number(made))
     published = Published(registry.name, made.inputs, passport.digest(index), images)
     lock.publish(published)
-    return published
+    return published, _push_cache(registry, layout, made)
+
+
+def _push_cache(registry: Registry, layout: oci.Layout, made: Origin) -> str:
+    """Push the image's layers under the configuration that has BuildKit's cache; where it is.
+
+    It is not in the image itself, whose configuration depends on nothing but the inputs.
+    """
+    if layout.cache is None:
+        return ""
+    manifest = json.loads(layout.path(layout.manifest).read_bytes())
+    manifest["config"] = registry.push_content(layout.cache, oci.CONFIG_TYPE)
+    packed = json.dumps(manifest).encode()
+    tag = f"cache-{layout.platform['architecture']}-{_number(made)}"
+    registry.push_manifest(packed, oci.MANIFEST_TYPE, tag)
+    return f"{registry.name}:{tag}@{passport.digest(packed)}"
+
+
+def _number(made: Origin) -> str:
+    """The number of the inputs, as tags have it."""
+    return made.inputs.removeprefix("sha256:")[:12]
 
 
 def _bill(image: str, contents: Contents) -> bytes:

@@ -30,6 +30,7 @@ setup() {
 }
 
 teardown() {
+	[ -z "${OTHER:-}" ] || end_other_engine
 	git_in "$CHECKOUT" checkout --quiet .
 	"$ENGINE" tag "$IMAGE_ID" "$TAGGED"
 	"$ENGINE" tag "$IMAGE_ID" pressbox
@@ -89,6 +90,75 @@ attached() {
 	[[ $output == *'"bomFormat": "CycloneDX"'* && $output == *"${image#sha256:}"* && $output == *scikit-learn* ]]
 	run -0 attached application/vnd.in-toto+json
 	[[ $output == "-----BEGIN PGP SIGNED MESSAGE-----"*"\"sha256\":\"${image#sha256:}\""* ]]
+}
+
+@test "for editors that build, the image's layers are there once more, with the builder's cache" {
+	local cache named
+	named=$(sed -n 's/^\t\t"cacheFrom": \["\([^"]*\)"\],$/\1/p' .devcontainer/devcontainer.json)
+	[[ $named == "$PLACE:cache-$(of_image engine_architecture)-${TAGGED#*:}@sha256:"* ]]
+	cache=$(ask "manifests/${named##*@}")
+	[ "$(digests <<<"$cache" | tail -n +2)" = "$(ask "manifests/$(locked digest "$(uname -m)")" | digests | tail -n +2)" ]
+	[[ $(ask "blobs/$(digests <<<"$cache" | head -n 1)") == *'"moby.buildkit.cache.v0":'* ]]
+	[[ $(ask "blobs/$IMAGE_ID") != *'"moby.buildkit.cache.v0":'* ]]
+	[ "$(git_in . diff HEAD^ --numstat -- .devcontainer/devcontainer.json)" = $'1\t0\t.devcontainer/devcontainer.json' ]
+}
+
+# other_engine FOLDER: one without images or networks, so that no step of a build can run there. It sees nothing but
+# the same registry: that has the same address in a network of its own.
+other_engine() {
+	local container pid port=${PLACE%%/*}
+	container=$("$ENGINE" run --detach --network none --user 0 --volume "$REPOSITORY/tests/drivers/registry.sh:/registry.sh:ro" \
+		--volume "$REGISTRY:$REGISTRY" "$TAGGED" bash /registry.sh "$REGISTRY" serve login 127.0.0.1 "${port#*:}")
+	echo "$container" >"$1/registry"
+	grep -q -m 1 'listening on' < <(timeout 30 "$ENGINE" logs --follow "$container" 2>&1)
+	pid=$("$ENGINE" inspect --format '{{.State.Pid}}' "$container")
+	: >"$1/log"
+	nsenter --target "$pid" --net unshare --mount dockerd --data-root "$1/root" --exec-root "$1/run" --pidfile "$1/pid" \
+		--host "unix://$1/sock" --bridge none --iptables=false --ip6tables=false >>"$1/log" 2>&1 </dev/null 3>&- &
+	timeout 60 grep -q -m 1 'API listen on' <(tail -n +1 -F "$1/log" 2>/dev/null)
+}
+
+end_other_engine() {
+	local pid
+	if [ -f "$OTHER/pid" ]; then
+		pid=$(cat "$OTHER/pid")
+		kill "$pid"
+		tail --pid="$pid" -f /dev/null
+	fi
+	"$ENGINE" rm --force "$(cat "$OTHER/registry")" >/dev/null
+	rm -rf --one-file-system "$OTHER"
+}
+
+layers() {
+	"$ENGINE" image inspect --format '{{json .RootFS.Layers}}' "$1"
+}
+
+# build_there: as an editor does
+build_there() {
+	DOCKER_HOST=unix://$OTHER/sock DOCKER_BUILDKIT=1 BASE_IMAGE=pressbox-test:base .devcontainer/toolchain/node_modules/.bin/devcontainer build \
+		--docker-path "$ENGINE" --workspace-folder . --image-name pressbox-test:editor
+}
+
+@test "an editor's build runs no step where the cache has all, and every step where the registry is down" {
+	need_root
+	local base
+	# shellcheck disable=SC2016 # expanded there
+	base=$(of_image eval 'choose_base && printf %s "${BASE_IMAGE:-$(default_base)}"')
+	"$ENGINE" image inspect "$base" >/dev/null 2>&1 || "$ENGINE" pull --quiet "$base"
+	"$ENGINE" tag "$base" pressbox-test:base
+	OTHER=$(mktemp -d /var/tmp/pressbox-other.XXXXXX)
+	other_engine "$OTHER"
+	"$ENGINE" save pressbox-test:base | DOCKER_HOST=unix://$OTHER/sock "$ENGINE" load
+	forget pressbox-test:base
+	run -0 build_there
+	[[ $output != *"ERROR"* ]]
+	[ "$(DOCKER_HOST=unix://$OTHER/sock layers pressbox-test:editor)" = "$(layers "$IMAGE_ID")" ]
+	# Without the registry the build goes on to the steps, of which none can run there.
+	DOCKER_HOST=unix://$OTHER/sock "$ENGINE" builder prune --all --force >/dev/null
+	DOCKER_HOST=unix://$OTHER/sock "$ENGINE" image rm --force pressbox-test:editor pressbox >/dev/null
+	"$ENGINE" stop --time 0 "$(cat "$OTHER/registry")" >/dev/null
+	run build_there
+	[[ $status != 0 && $output == *"importing cache manifest from $PLACE"*"ERROR"*"failed"*"debian.sh install"* ]]
 }
 
 # empty_engine: the scripts find no image that was built; on an engine that others use, not all can be removed
@@ -192,6 +262,9 @@ lock.accept(drift.Environment(issued, passport.digest(file.read_bytes())), date(
 	forget pressbox-test:foreign "pressbox:$PLATFORM-${TAGGED#*:}"
 	[ "$(locked name)@$(locked digest)" = "$index" ]
 	[ "$(locked digest "$(uname -m)")" = "$here" ]
+	# Nothing is built for the cache of another architecture; what is there of this one stays.
+	[ -z "$(git_in . diff -- .devcontainer/devcontainer.json)" ]
+	grep -qF "\"cacheFrom\": [\"$PLACE:cache-" .devcontainer/devcontainer.json
 	[ "$(ask "manifests/${index#*@}" | digests | sort)" = "$(printf '%s\n' "$here" "$(locked digest "$MACHINE")" | sort)" ]
 	[[ $(ask "manifests/${index#*@}") == *"\"architecture\":\"$PLATFORM\""* ]]
 }

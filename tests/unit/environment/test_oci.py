@@ -151,6 +151,48 @@ def test_a_registry_gets_what_the_layout_says_it_has(folder):
     )
 
 
+def with_cache(*configurations: bytes) -> bytes:
+    """Several images in one archive, of which Docker saves a layer that they share but once."""
+    places = {f"{sha256(config)}.json": config for config in configurations}
+    layers = [f"{n}/layer.tar" for n in range(len(LAYERS))]
+    images = [{"Config": place, "Layers": layers} for place in places]
+    files = dict(zip(layers, LAYERS, strict=True))
+    return tar({**files, **places, "manifest.json": json.dumps(images).encode()})
+
+
+def cached(config: bytes, **more) -> bytes:
+    return json.dumps({**json.loads(config), oci.INLINE_CACHE: "records", **more}).encode()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_configuration_with_the_builders_cache_stays_out_of_the_image(turned, folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    both = (cached(CONFIG), CONFIG) if turned else (CONFIG, cached(CONFIG))
+    assert packed(with_cache(*both), folder) == packed(docker_20(), other)
+    layout = oci.write_layout(io.BytesIO(with_cache(*both)), tmp_path / "third")
+    assert layout.cache == cached(CONFIG)
+    assert oci.write_layout(io.BytesIO(docker_20()), tmp_path / "fourth").cache is None
+
+
+def test_an_image_that_has_the_cache_in_it_is_its_own(folder):
+    layout = oci.write_layout(io.BytesIO(with_cache(cached(CONFIG))), folder)
+    assert layout.cache == layout.path(layout.config).read_bytes() == cached(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ((CONFIG, CONFIG + b" "), "2 images"),
+        ((cached(CONFIG), cached(CONFIG, os="other")), "2 images"),
+        ((CONFIG, cached(CONFIG, rootfs={"type": "layers", "diff_ids": []})), "built elsewhere"),
+    ],
+)
+def test_another_image_in_the_archive_is_an_error(images, said, folder):
+    with pytest.raises(PressboxError, match=said):
+        oci.write_layout(io.BytesIO(with_cache(*images)), folder)
+
+
 def test_annotations_change_the_manifest_and_nothing_else(folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
