@@ -104,6 +104,7 @@ when_line() {
 	timeout 60 grep -q -m 1 -- "$1" <(tail -n +1 -F "$2" 2>/dev/null)
 }
 
+# containers: of the image, by its ID: podman has another name for it
 containers() {
-	"$ENGINE" ps --all --quiet --filter "ancestor=$TAGGED"
+	"$ENGINE" ps --all --quiet --filter "ancestor=$("$ENGINE" image inspect --format '{{.Id}}' "$TAGGED")"
 }

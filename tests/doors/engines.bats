@@ -23,6 +23,10 @@ setup_file() {
 	for engine in "${pids[@]}"; do wait "$engine" || failed=yes; done
 	[ -z "$failed" ] || { tail -n 5 "$FOLDER"/*.log >&2 && return 1; }
 	facts docker >"$FOLDER/docker.json"
+	# As podman-docker has it.
+	mkdir "$FOLDER/names"
+	printf '#!/bin/sh\nexec podman "$@"\n' >"$FOLDER/names/docker"
+	chmod 755 "$FOLDER/names/docker"
 }
 
 teardown_file() {
@@ -174,7 +178,7 @@ changed() {
 in_dev_container() {
 	local engine=$1 container client
 	client=$(client "$engine")
-	# Where docker is, podman is not asked; as podman-docker has it, it is both.
+	# Where docker is, podman is not asked.
 	[ "$engine" != podman ] || export PATH=$FOLDER/names:$PATH
 	in_checkout "$engine" scripts/train.sh --door devcontainer --output models/inside.tar.gz || return
 	container=$(in_checkout "$engine" "$client" ps --quiet --filter "label=devcontainer.local_folder=$FOLDER/$engine/checkout")
@@ -185,9 +189,6 @@ in_dev_container() {
 
 @test "the dev container of each trains the same model, for the caller, and doctor looks into it" {
 	local engine pids=() others=("${ALL[@]:1}")
-	mkdir "$FOLDER/names"
-	printf '#!/bin/sh\nexec podman "$@"\n' >"$FOLDER/names/docker"
-	chmod 755 "$FOLDER/names/docker"
 	for engine in "${others[@]}"; do
 		in_dev_container "$engine" >"$FOLDER/$engine.log" 2>&1 3>&- &
 		pids+=($!)
@@ -204,6 +205,16 @@ in_dev_container() {
 		same_facts "$FOLDER/$engine.json" devcontainer
 		[ "$(stat -c %u:%g "$FOLDER/$engine/checkout"/models/inside.* | uniq)" = "$(stat -c %u:%g "$FOLDER/$engine/checkout/models")" ]
 	done
+}
+
+@test "what the doors' own tests tag as podman's holds with it" {
+	local suites=("$REPOSITORY"/tests/doors/{train,keys,pressbox}.bats) ours tagged
+	tagged=$(cat "${suites[@]}" | grep -c '^# bats test_tags=podman$')
+	mapfile -t ours < <(compgen -e BATS_ | sed 's/^/--unset=/')
+	run -0 driver on "$FOLDER" podman env "${ours[@]}" --unset=BASE_IMAGE ENGINE="$FOLDER/names/docker" PATH="$FOLDER/names:$PATH" \
+		"$REPOSITORY/.devcontainer/toolchain/node_modules/bats/bin/bats" --tap --timing --print-output-on-failure --filter-tags podman "${suites[@]}" 3>&-
+	[ "${lines[0]}" = "1..$tagged" ]
+	[[ $output != *"# skip"* ]]
 }
 
 @test "podman builds on a base that was made here" {

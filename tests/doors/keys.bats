@@ -129,6 +129,7 @@ signer() {
 	done
 }
 
+# bats test_tags=podman
 @test "a key in the owner's agent signs, and only its owner is asked for the passphrase" {
 	local home=$BATS_TEST_TMPDIR/gpg pinentry=$BATS_FILE_TMPDIR/pinentry
 	mkdir -m 700 "$home"
@@ -167,6 +168,7 @@ needles() {
 	sed -n '4,6p' "$SECRET"
 }
 
+# bats test_tags=podman
 @test "the key and passphrase are in no argument, no inspection, no layer, no log, no model, no disk" {
 	local progress=$BATS_TEST_TMPDIR/progress traces=$BATS_TEST_TMPDIR/traces container script
 	mkdir "$traces"
@@ -193,6 +195,7 @@ needles() {
 	run -0 grep -rFlf "$BATS_TEST_TMPDIR/needles" "$KEYS"
 }
 
+# bats test_tags=podman
 @test "only the run that signs gets the key, and no process shows it: not in an environment, an argument or a trace" {
 	local seen=$BATS_TEST_TMPDIR/seen way command
 	mkdir "$seen" "$BATS_TEST_TMPDIR/stubs"

@@ -24,6 +24,7 @@ pressbox() {
 	scripts/pressbox.sh --door "${DOOR:-docker}" "$@"
 }
 
+# bats test_tags=podman
 @test "verify, show and compare take models from anywhere" {
 	run -0 --separate-stderr pressbox verify "$AWAY/sports.tar.gz" --name=sports
 	[[ $output == *"trusted"*"True"* ]]
@@ -80,6 +81,7 @@ pressbox() {
 	[[ $output == "identical sha256:"* ]]
 }
 
+# bats test_tags=podman
 @test "predict takes texts as arguments, from a file and from standard input, in any encoding" {
 	local model=$AWAY/sports.tar.gz texts=$BATS_TEST_TMPDIR/texts DOOR
 	printf 'A googly beat the bat\nThe goalie made forty saves in overtime' >"$texts"
@@ -123,6 +125,7 @@ pressbox() {
 	cmp "$BATS_TEST_TMPDIR/piped" "$BATS_TEST_TMPDIR/read"
 }
 
+# bats test_tags=podman
 @test "a text is answered when it comes, and the script's end ends the command, whatever its input does" {
 	local answers=$BATS_TEST_TMPDIR/answers feed=$BATS_TEST_TMPDIR/feed signal script container
 	mkfifo "$feed"
@@ -133,7 +136,7 @@ pressbox() {
 		script=$!
 		printf 'A googly beat the bat\nhalf a line' >&6
 		when_line "[0-9]" "$answers"
-		container=$("$ENGINE" ps --no-trunc --format '{{.ID}} {{.Mounts}}' | grep -F "$BATS_FILE_TMPDIR" | cut -d ' ' -f 1)
+		container=$(containers | xargs "$ENGINE" inspect --format '{{.Id}}{{range .Mounts}} {{.Source}}{{end}}' | grep -F "$BATS_FILE_TMPDIR" | cut -d ' ' -f 1)
 		[ -n "$container" ]
 		kill -s "$signal" "$script"
 		timeout 60 "$ENGINE" wait "$container" || true

@@ -24,6 +24,7 @@ untouched() {
 	[ "$(cd "$CHECKOUT/models" && printf '%s ' .[!.]* *)" = ".gitignore sports.tar.gz " ]
 }
 
+# bats test_tags=podman
 @test "the last line of standard output is the model's path, and progress is on standard error" {
 	rm "$MODEL"
 	run -0 --separate-stderr scripts/train.sh
@@ -42,6 +43,7 @@ untouched() {
 	[[ $output == *'"fingerprint": "D4021E7D4529EC2E3058A92277DDEEAA3A5411D4"'* ]]
 }
 
+# bats test_tags=podman
 @test "verify.sh refuses a model with one byte changed, with status 3" {
 	printf 'X' | dd of="$MODEL" bs=1 seek=5000 conv=notrunc status=none
 	run -3 --separate-stderr scripts/verify.sh models/sports.tar.gz --json
@@ -110,6 +112,7 @@ untouched() {
 	untouched
 }
 
+# bats test_tags=podman
 @test "a training that is killed for want of memory says how to give it more" {
 	PRESSBOX_MEMORY=64m run -1 --separate-stderr scripts/train.sh
 	one_error "more memory than it is given (64m)"
@@ -156,6 +159,7 @@ untouched() {
 	[[ $stderr != *accuracy* ]]
 }
 
+# bats test_tags=podman
 @test "a full disk leaves the earlier model" {
 	need_root
 	local disk=$BATS_TEST_TMPDIR/disk
@@ -172,6 +176,7 @@ untouched() {
 	[ "$left" = sports.tar.gz ]
 }
 
+# bats test_tags=podman
 @test "a wrong passphrase leaves the earlier model" {
 	PRESSBOX_SIGNING_KEY=$(cat gnupg/demo.secret.asc) PRESSBOX_SIGNING_PASSPHRASE=wrong \
 		run -1 --separate-stderr scripts/train.sh
@@ -212,6 +217,7 @@ untouched() {
 	untouched
 }
 
+# bats test_tags=podman
 @test "kill -9 of the script ends the training and leaves the earlier model" {
 	local progress=$BATS_TEST_TMPDIR/progress script
 	scripts/train.sh --data "$BATS_FILE_TMPDIR/long.csv" >/dev/null 2>"$progress" 3>&- &
@@ -233,6 +239,7 @@ untouched() {
 	run -2 scripts/train.sh -- --frobnicate
 }
 
+# bats test_tags=podman
 @test "the container has no network, no capabilities, a bound on memory, and writes to models alone" {
 	# shellcheck disable=SC2016 # expanded in the container
 	run -0 --separate-stderr bash -c '

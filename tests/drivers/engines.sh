@@ -136,7 +136,8 @@ end_engines() {
 	done
 	umount --quiet "$folder/root/podman/overlay" || true
 	userdel "$ENGINE_USER" >/dev/null 2>&1 || true
-	rm -rf --one-file-system "$folder"
+	# The next of that name may have another number, and could not write to what the devcontainer CLI has left.
+	rm -rf --one-file-system "$folder" "${TMPDIR:-/tmp}/devcontainercli-$ENGINE_USER"
 }
 
 # end_process PID: and block until it has ended
