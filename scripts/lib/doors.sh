@@ -225,21 +225,8 @@ through_devcontainer() {
 		start_dev_container "${up[@]}"
 		[ -z "$DRY_RUN" ] || CONTAINER=CONTAINER
 	fi
-	lend_authorities
 	held "$ENGINE" exec --interactive --user "$(user_in_dev_container)" "${VARIABLES[@]}" --env PRESSBOX_DOOR=devcontainer \
 		--workdir "$INSIDE" "$CONTAINER" "${SUPERVISED[@]}" "$INPUT" "$@"
-}
-
-# lend_authorities: the dev container trusts what we trust, for somebody who adds packages there; no image does
-lend_authorities() {
-	require_network
-	[ -s "$NETWORK_FOLDER/ca" ] || return 0
-	if [ -n "$DRY_RUN" ]; then
-		run "$ENGINE" exec --interactive --user 0 CONTAINER bash -p "$INSIDE/.devcontainer/network.sh" trust
-	else
-		"$ENGINE" exec --interactive --user 0 "$CONTAINER" bash -p "$INSIDE/.devcontainer/network.sh" trust <"$NETWORK_FOLDER/ca" ||
-			die "$EX_FAILED" "the dev container could not be told of the certificate authorities; see above"
-	fi
 }
 
 # define_dev_container: prints the definition for the present image, which the CLI would build once more where it was
