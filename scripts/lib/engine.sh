@@ -192,6 +192,11 @@ find_engine() {
 require_engine() {
 	local door=${1:-}
 	temporary
+	# Docker that is installed and does not run is started, before another engine is taken.
+	if [ "$door" != podman ] && [ -n "$BOOTSTRAP" ] && [ "$(id -u)" = 0 ] && [ -z "$(named_engine)" ] && has dockerd &&
+		! (find_engine docker); then
+		bootstrap_engine
+	fi
 	if ! find_engine "$door"; then
 		if [ "$door" = podman ] || [ -z "$BOOTSTRAP" ] || [ -n "$(named_engine)" ]; then
 			die "$EX_UNAVAILABLE" "$WHY_NOT"
